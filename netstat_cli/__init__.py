@@ -1,0 +1,3 @@
+"""netcli: network-interface counters, read, sent, collected and drawn."""
+
+__version__ = "1.0.0"

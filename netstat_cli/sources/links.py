@@ -1,0 +1,65 @@
+"""The two things that may change at any moment, an interface's number and whether it is up, read with every sample.
+
+On the machine itself they come from the kernel by ioctl (netdevice(7)), a microsecond each, where opening a thousand
+sysfs files takes longer than all the rest of a sample. For a /sys that is mounted elsewhere they come from its files.
+"""
+
+from __future__ import annotations
+
+import socket
+from fcntl import ioctl
+from struct import Struct
+from typing import Protocol
+
+from netstat_cli.sources.sysfs import read_number, read_text
+
+SIOCGIFFLAGS = 0x8913
+SIOCGIFINDEX = 0x8933
+IFF_RUNNING = 0x40  # up, and operstate `up` or `unknown` (dev_get_flags in net/core/dev.c)
+IFNAMSIZ = 16
+IFREQ_SIZE = 40
+
+_FLAGS = Struct("16xH")
+_INDEX = Struct("16xi")
+_UP = frozenset({"up", "unknown", None})  # RFC 2863: unknown is what a tunnel says while it works; None is unreadable
+
+
+class LinkReader(Protocol):
+    """Reads an interface's number and state by its name."""
+
+    def read(self, name: str) -> tuple[int | None, bool]:
+        """The ifindex (None if unknown) and whether the interface is up (True if unknown)."""
+
+
+class KernelLinks:
+    """Asks the kernel, in this process's network namespace."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._fd = self._socket.fileno()
+
+    def read(self, name: str) -> tuple[int | None, bool]:
+        """The kernel's answer; unknown for an interface that went away just now."""
+        request = name.encode()[: IFNAMSIZ - 1].ljust(IFREQ_SIZE, b"\0")
+        try:
+            index: int = _INDEX.unpack_from(ioctl(self._fd, SIOCGIFINDEX, request))[0]
+            flags: int = _FLAGS.unpack_from(ioctl(self._fd, SIOCGIFFLAGS, request))[0]
+        except OSError:
+            return None, True
+        return index, flags & IFF_RUNNING != 0
+
+
+class SysfsLinks:
+    """Reads the files of a /sys/class/net."""
+
+    def __init__(self, sysfs: str) -> None:
+        self._root = f"{sysfs}/class/net"
+
+    def read(self, name: str) -> tuple[int | None, bool]:
+        """What `ifindex` and `operstate` say."""
+        return read_number(f"{self._root}/{name}/ifindex"), read_text(f"{self._root}/{name}/operstate") in _UP
+
+
+def open_links(procfs: str, sysfs: str) -> LinkReader:
+    """The kernel for this machine's own /proc and /sys, their files for any other."""
+    return KernelLinks() if (procfs.rstrip("/"), sysfs.rstrip("/")) == ("/proc", "/sys") else SysfsLinks(sysfs)

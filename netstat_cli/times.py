@@ -1,0 +1,124 @@
+"""Timestamps and durations. A moment is an int: milliseconds since the epoch, UTC.
+
+On disk and on the wire a moment is text of exactly 24 characters (RFC 3339, UTC), which sorts as it runs:
+
+    2026-11-21T15:39:28.075Z
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import pairwise
+
+from netstat_cli.errors import UsageProblem
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+LAST_MOMENT = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: the last that 24 characters can hold
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_UNITS = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+
+
+def now() -> int:
+    """The wall clock, in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@lru_cache(maxsize=64)
+def _second_text(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def format_timestamp(moment: int) -> str:
+    """The 24 characters of a moment."""
+    second, millisecond = divmod(moment, SECOND)
+    return f"{_second_text(second):0>19}.{millisecond:03d}Z"
+
+
+def parse_timestamp(value: object) -> int:
+    """The moment that a sender means: RFC 3339 text (UTC where it names no zone) or epoch seconds. Finer than a
+    millisecond is cut off. Raises ValueError with a sentence for anything else."""
+    if isinstance(value, str):
+        try:
+            when = datetime.fromisoformat(value)
+            moment = ((when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
+        except (ValueError, OverflowError):
+            raise ValueError("should be an RFC 3339 time such as 2026-11-21T15:39:28.075Z") from None
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < LAST_MOMENT:
+        moment = int(value * SECOND) if isinstance(value, int) else round(value * SECOND)
+    else:
+        raise ValueError("should be an RFC 3339 time or seconds since the epoch")
+    if not 0 <= moment <= LAST_MOMENT:
+        raise ValueError("should lie between the years 1970 and 9999")
+    return moment
+
+
+def day_of(moment: int) -> str:
+    """The UTC day of a moment: 2026-11-21."""
+    return _second_text(moment // DAY * (DAY // SECOND))[:10]
+
+
+def day_start(day: str) -> int:
+    """The first moment of a UTC day. Raises ValueError if `day` is not of the form 2026-11-21."""
+    if len(day) != 10:
+        raise ValueError(f"not a day: {day!r}")
+    return (datetime.fromisoformat(day).replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+
+
+def parse_duration(text: str) -> int:
+    """Milliseconds of `500ms`, `10s`, `1h30m`, `7d`, `2w`, `1y` (365 days); a bare number is seconds."""
+    text = text.strip()
+    try:
+        return round(float(text) * SECOND) if text[-1:].isdigit() else _sum_of_parts(text)
+    except (ValueError, OverflowError):
+        hint = "write for example 500ms, 10s, 5m, 1h30m, 7d or 365d"
+        raise UsageProblem(f"{text!r} is not a duration", hint=hint) from None
+
+
+def _sum_of_parts(text: str) -> int:
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(text)
+    return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def format_duration(milliseconds: int) -> str:
+    """A duration in at most two units, as people say it: 45s, 5m, 1h 30m, 12d, 1.5s."""
+    if milliseconds < MINUTE:
+        return f"{milliseconds / SECOND:.1f}".removesuffix(".0") + "s"
+    units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s")]
+    for (size, name), (lower, lower_name) in pairwise(units):
+        if milliseconds >= size:
+            whole, rest = divmod(milliseconds, size)
+            return f"{whole}{name}" + (f" {rest // lower}{lower_name}" if rest >= lower else "")
+    raise AssertionError(milliseconds)
+
+
+def parse_when(text: str, at: int, zone: tzinfo | None) -> int:
+    """The moment that `--since` or `--until` names: `now`, `-2h`, `14:30` (today), `2026-11-21`, or a full RFC 3339
+    time. Where the text names no zone it is read in `zone` (None: this machine's)."""
+    text = text.strip()
+    if text == "now":
+        return at
+    if text.startswith("-"):
+        return at - parse_duration(text[1:])
+    try:
+        if clock := _CLOCK.fullmatch(text):
+            today = datetime.fromtimestamp(at / SECOND, zone)
+            when = today.replace(hour=int(clock[1]), minute=int(clock[2]), second=int(clock[3] or 0), microsecond=0)
+        else:
+            when = datetime.fromisoformat(text)
+            when = when if when.tzinfo or zone is None else when.replace(tzinfo=zone)
+        return (when.astimezone(UTC) - _EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError):
+        hint = "write for example now, -2h, 14:30, 2026-11-21 or 2026-11-21T15:39:28Z"
+        raise UsageProblem(f"{text!r} is not a time", hint=hint) from None
