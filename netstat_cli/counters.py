@@ -124,18 +124,23 @@ def created(cur: Seen, before: int | None, gap: int) -> Traffic:
     return seen if max(seen.rx_bytes, seen.tx_bytes) <= possible else NO_TRAFFIC
 
 
-def growth(cur: Seen, earlier: Seen | None, before: int | None, gap: int) -> Growth:
+def growth(cur: Seen, named: Seen | None, device: Seen | None, before: int | None, gap: int) -> Growth:
     """The increase of one interface and the time over which it went through.
 
-    `earlier`: the last sample of the same run, else of the device, else of the bearer of the name, else None.
-    `before`: the moment of the server's sample just before `cur`. Where counting began anew it did so after that one.
+    `named` is the last earlier sample of an interface with this name, `device` the last one of this device under
+    whatever name; `before` the moment of the server's sample just before `cur`. Where counting began anew it did so
+    after that one; and what a name brought never reaches back beyond the last sample of that name.
     """
+    if named is not None and same_run(named, cur):
+        return Growth(named.timestamp, cur.timestamp, counters(cur.interface).minus(counters(named.interface)))
+    earlier = device or named
     if earlier is None:
         return Growth(cur.timestamp if before is None else before, cur.timestamp, created(cur, before, gap))
-    traffic = increase(earlier, cur)
-    counting_on = same_device(earlier, cur) and not fell(earlier.interface, cur.interface)
-    since = earlier.timestamp if counting_on or before is None else max(earlier.timestamp, before)
-    return Growth(since, cur.timestamp, traffic)
+    counts_on = same_device(earlier, cur) and not fell(earlier.interface, cur.interface)
+    since = [earlier.timestamp]
+    since += [named.timestamp] if named is not None else []
+    since += [before] if before is not None and not counts_on else []
+    return Growth(max(since), cur.timestamp, increase(earlier, cur))
 
 
 class Ledger:
@@ -153,7 +158,7 @@ class Ledger:
         """Name and growth of every interface in the sample."""
         gap = max_gap(sample.interval)
         present = [Seen(sample.timestamp, sample.boot_id, interface) for interface in sample.interfaces or ()]
-        grown = [(cur.interface.name, growth(cur, self._earlier(cur), self._before, gap)) for cur in present]
+        grown = [(cur.interface.name, self._growth(cur, gap)) for cur in present]
         for cur in present:
             self._by_name[cur.interface.name] = cur
             if cur.device is not None:
@@ -161,12 +166,9 @@ class Ledger:
         self._before = sample.timestamp
         return grown
 
-    def _earlier(self, cur: Seen) -> Seen | None:
-        named = self._by_name.get(cur.interface.name)
-        if named is not None and same_run(named, cur):
-            return named
-        known = self._by_device.get(cur.device) if cur.device is not None else None
-        return known or named
+    def _growth(self, cur: Seen, gap: int) -> Growth:
+        device = self._by_device.get(cur.device) if cur.device is not None else None
+        return growth(cur, self._by_name.get(cur.interface.name), device, self._before, gap)
 
 
 def complete(cur: Sample, prev: Sample | None, elapsed: float | None = None) -> Sample:

@@ -156,6 +156,7 @@ def is_canonical(line: bytes, sample: Sample) -> bool:
         and b"\\" not in line
         and b" " not in line
         and b"\t" not in line
+        and b"\r" not in line
         and line.count(b'{"name":"') == len(interfaces)
         and all(interface.start is not None for interface in interfaces)
     )

@@ -1,8 +1,8 @@
 """Linux: counters from /proc/net/dev (net/core/net-procfs.c), facts about the interfaces from /sys/class/net.
 
-    Inter-|   Receive                                                |  Transmit
-     face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier …
-      eth0: 9013897     238    0    0    0     0          0         0    14435     167    0    0    0     0       0 …
+Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier …
+  eth0: 9013897     238    0    0    0     0          0         0    14435     167    0    0    0     0       0 …
 """
 
 from __future__ import annotations
@@ -125,4 +125,3 @@ def _net_dev_path(procfs: str) -> str:
         if read_text(hosts) is not None:
             return hosts
     return f"{procfs}/net/dev"
-

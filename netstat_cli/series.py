@@ -1,0 +1,277 @@
+"""Samples at edges -> buckets: what went through an interface in each of many equal stretches of time.
+
+Counters only grow within a run, so a stretch of any length costs two look-ups. Only a change of run inside it costs a
+search for where it happened. counters.Ledger, which looks at every line, defines the numbers; this finds the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from typing import NamedTuple
+
+from netstat_cli.counters import Growth, Seen, growth, max_gap, same_run
+from netstat_cli.model import NO_TRAFFIC, Sample, Traffic, counters
+from netstat_cli.store.history import History
+from netstat_cli.store.segment import Line
+from netstat_cli.times import MINUTE, SECOND
+from netstat_cli.topology import uplinks
+from netstat_cli.wire import Head, decode, head_of, interface_in, needle
+
+
+class Bucket(NamedTuple):
+    """What went through in [since, until)."""
+
+    since: int
+    until: int
+    traffic: Traffic
+    seconds: float
+    """The part of the bucket that lies between the server's first and last sample."""
+    gap: bool
+    """Nothing was sampled in it, nor shortly before and after. Its traffic still counts."""
+
+    @property
+    def known(self) -> bool:
+        """Whether it has a rate that can be shown."""
+        return self.seconds > 0 and not self.gap
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Bytes per second received and sent; 0 where nothing is known."""
+        if self.seconds <= 0:
+            return 0.0, 0.0
+        return self.traffic.rx_bytes / self.seconds, self.traffic.tx_bytes / self.seconds
+
+
+class Series(NamedTuple):
+    """The buckets of one interface of one server, or of a node's uplinks together (`interface` None)."""
+
+    server_id: str
+    interface: str | None
+    buckets: list[Bucket]
+    current: tuple[float, float] | None
+    """Bytes per second between the last two samples; None if the last is too old to be called current."""
+
+    @property
+    def total(self) -> Traffic:
+        """What went through in all."""
+        return add(bucket.traffic for bucket in self.buckets)
+
+    @property
+    def seconds(self) -> float:
+        """How much of the time is covered by samples."""
+        return sum(bucket.seconds for bucket in self.buckets)
+
+
+def add(amounts: Iterable[Traffic]) -> Traffic:
+    """The sum of amounts of traffic."""
+    total = NO_TRAFFIC
+    for amount in amounts:
+        total = total.plus(amount)
+    return total
+
+
+def equal_edges(since: int, until: int, count: int) -> list[int]:
+    """The `count` + 1 moments that cut [since, until) into equal buckets, as nearly as milliseconds allow."""
+    return [since + (until - since) * i // count for i in range(count + 1)]
+
+
+def series(history: History, names: Sequence[str], edges: Sequence[int], interface: str | None = None) -> Series:
+    """The traffic of the named interfaces together, in the buckets between the edges (strictly increasing)."""
+    frame = Frame(history, edges)
+    parts = [_increases(history, name, edges, frame) for name in names]
+    traffic = [add(amounts) for amounts in zip(*parts, strict=True)] or [NO_TRAFFIC] * (len(edges) - 1)
+    return Series(history.server_id, interface, frame.buckets(traffic), _current(history, names, edges[-1]))
+
+
+def interface_names(history: History, edges: Sequence[int]) -> list[str]:
+    """The interfaces that the samples around the edges have, in the order of the newest."""
+    found: dict[str, None] = {}
+    for sample in _samples_at(history, edges):
+        found.update(dict.fromkeys(interface.name for interface in sample.interfaces or ()))
+    return list(found)
+
+
+def uplink_names(history: History, edges: Sequence[int]) -> list[str]:
+    """The interfaces that count in the node's total, as the samples around the edges tell."""
+    found: dict[str, None] = {}
+    for sample in _samples_at(history, edges):
+        found.update(dict.fromkeys(interface.name for interface in uplinks(sample.interfaces or ())))
+    return list(found)
+
+
+def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """The names that one of the glob patterns names; all of them where there is no pattern."""
+    return [name for name in names if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _samples_at(history: History, edges: Sequence[int]) -> Iterable[Sample]:
+    lines = {line.timestamp: line for edge in reversed(edges) for line in reversed(history.locate(edge)) if line}
+    return (decode(line.text) for line in lines.values())
+
+
+class Frame:
+    """The server's samples around the edges: what is known of each bucket whatever the interface."""
+
+    def __init__(self, history: History, edges: Sequence[int]) -> None:
+        self.edges = edges
+        self.around = [history.locate(edge) for edge in edges]
+        self._first, self._last = history.first(), history.last()
+
+    def buckets(self, traffic: Sequence[Traffic]) -> list[Bucket]:
+        """The buckets that hold these amounts."""
+        return [
+            Bucket(since, until, amount, self._seconds(since, until), self._is_gap(i))
+            for i, ((since, until), amount) in enumerate(zip(pairwise(self.edges), traffic, strict=True))
+        ]
+
+    def _seconds(self, since: int, until: int) -> float:
+        if self._first is None or self._last is None:
+            return 0.0
+        return max(0, min(until, self._last.timestamp) - max(since, self._first.timestamp)) / SECOND
+
+    def _is_gap(self, index: int) -> bool:
+        before, after = self.around[index]
+        if before is None or after is None:
+            return False
+        sampled = before.timestamp == self.edges[index] or after.timestamp < self.edges[index + 1]
+        silence = after.timestamp - before.timestamp
+        return not sampled and silence > MINUTE and silence > max_gap(head_of(before.text).interval)
+
+
+def _increases(history: History, name: str, edges: Sequence[int], frame: Frame) -> list[Traffic]:
+    chain = Chain(history, name, edges[0])
+    totals = [chain.total_at(edge, *around) for edge, around in zip(edges, frame.around, strict=True)]
+    return [after.minus(before) for before, after in pairwise(totals)]
+
+
+def _current(history: History, names: Sequence[str], until: int) -> tuple[float, float] | None:
+    last = history.floor(until)
+    before = history.floor(last.timestamp - 1) if last else None
+    if last is None or before is None:
+        return None
+    gap = max_gap(head_of(last.text).interval)
+    if until - last.timestamp > gap or last.timestamp - before.timestamp > gap:
+        return None
+    carried = add(Chain(history, name, before.timestamp).total_at(last.timestamp, last, None) for name in names)
+    elapsed = (last.timestamp - before.timestamp) / SECOND
+    return carried.rx_bytes / elapsed, carried.tx_bytes / elapsed
+
+
+class Chain:
+    """One interface's samples, followed forward in time, with what went through up to each."""
+
+    def __init__(self, history: History, name: str, since: int) -> None:
+        self._history = history
+        self._needle = needle(name)
+        self._heads: dict[int, Head] = {}
+        before = history.floor(since)
+        self._anchor = self._seen(before) if before else None
+        if self._anchor is None:
+            self._anchor = self._seen(history.rfind(self._needle, since))
+        self._total = NO_TRAFFIC
+        self._next: tuple[int, Seen | None] = (-2, None)
+        self._base = NO_TRAFFIC
+        self._base = self.total_at(since, before, None)
+
+    def total_at(self, moment: int, floor: Line | None, higher: Line | None) -> Traffic:
+        """What went through from the beginning to the moment. Moments must not go back. `floor` is the server's last
+        sample at or before the moment, `higher` (if known) the first after it."""
+        self._advance(moment, floor)
+        anchor = self._anchor
+        if anchor is not None and anchor.timestamp == moment:
+            return self._total.minus(self._base)
+        upcoming = self._seen(higher) if anchor and floor and anchor.timestamp == floor.timestamp else None
+        upcoming = upcoming or self._after(anchor)
+        if upcoming is None:
+            return self._total.minus(self._base)
+        return self._total.plus(self._growth(upcoming, anchor).by(moment)).minus(self._base)
+
+    def _advance(self, moment: int, floor: Line | None) -> None:
+        """Moves the anchor to the interface's last sample at or before the moment."""
+        here = self._seen(floor)
+        while True:
+            anchor = self._anchor
+            if anchor is not None:
+                if here is not None and (here.timestamp <= anchor.timestamp or same_run(anchor, here)):
+                    self._move(here)
+                    return
+                self._move(self._end_of_run(anchor, moment))
+            upcoming = self._after(self._anchor)
+            if upcoming is None or upcoming.timestamp > moment:
+                return
+            self._total = self._total.plus(self._growth(upcoming, self._anchor).traffic)
+            self._anchor = upcoming
+
+    def _move(self, seen: Seen) -> None:
+        """Puts the anchor on a later sample of its own run."""
+        if self._anchor is not None and seen.timestamp > self._anchor.timestamp:
+            grown = counters(seen.interface).minus(counters(self._anchor.interface))
+            self._total = self._total.plus(grown)
+            self._anchor = seen
+
+    def _end_of_run(self, anchor: Seen, until: int) -> Seen:
+        """The last sample of the anchor's run at or before `until`: ever longer steps forward, then halving."""
+        low, high = anchor, until + 1
+        step = 4 * SECOND
+        while low.timestamp + step < high:
+            probe = self._seen(self._history.floor(low.timestamp + step))
+            if probe is None or not same_run(anchor, probe):
+                high = low.timestamp + step
+                break
+            low = probe if probe.timestamp > low.timestamp else low
+            step *= 2
+        while True:
+            following = self._history.locate(low.timestamp)[1]
+            seen = self._seen(following)
+            if seen is None or seen.timestamp >= high or not same_run(anchor, seen):
+                return low
+            low = seen
+            middle = self._seen(self._history.floor((low.timestamp + high) // 2))
+            if middle is None or not same_run(anchor, middle):
+                high = (low.timestamp + high) // 2
+            elif middle.timestamp > low.timestamp:
+                low = middle
+
+    def _after(self, seen: Seen | None) -> Seen | None:
+        """The interface's next sample; remembered, because a search that finds none has read everything."""
+        after = -1 if seen is None else seen.timestamp
+        if self._next[0] != after:
+            following = self._history.locate(after)[1]
+            found = self._seen(following) or self._seen(self._history.find(self._needle, after))
+            self._next = (after, found)
+        return self._next[1]
+
+    def _growth(self, cur: Seen, named: Seen | None) -> Growth:
+        """What the interface's next sample brought. `named` is its sample before that, under the same name."""
+        before = self._history.floor(cur.timestamp - 1)
+        device = None if named is not None and same_run(named, cur) else self._device_before(cur)
+        gap = max_gap(self._head(cur.timestamp).interval)
+        return growth(cur, named, device, before.timestamp if before else None, gap)
+
+    def _device_before(self, cur: Seen) -> Seen | None:
+        """The last earlier sample of the same device under whatever name."""
+        if cur.device is None:
+            return None
+        until = cur.timestamp - 1
+        pattern = b'"ifindex":%d,' % (cur.interface.ifindex or 0)
+        while (line := self._history.rfind(pattern, until)) is not None:
+            sample = decode(line.text)
+            if sample.boot_id != cur.boot_id:
+                return None  # boots follow one another: before this one there are only others
+            for interface in sample.interfaces or ():
+                if interface.ifindex == cur.interface.ifindex:
+                    return Seen(sample.timestamp, sample.boot_id, interface)
+            until = line.timestamp - 1
+        return None
+
+    def _head(self, moment: int) -> Head:
+        line = self._history.floor(moment)
+        return head_of(line.text) if line else Head(moment, None, None)
+
+    def _seen(self, line: Line | None) -> Seen | None:
+        if line is None:
+            return None
+        interface = interface_in(line.text, self._needle)
+        return None if interface is None else Seen(line.timestamp, head_of(line.text).boot_id, interface)

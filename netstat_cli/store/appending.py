@@ -1,0 +1,131 @@
+"""Files that only grow: what has been acknowledged is never lost, and never followed by half a line."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import OrderedDict
+
+from netstat_cli.errors import StoreError, StoreFull
+from netstat_cli.store.layout import FILE_MODE, FOLDER_MODE, sync_folder
+from netstat_cli.store.segment import LOOK, to_line
+
+OPEN_FILES = 64
+
+
+class Disk:
+    """The calls that can fail, in one place, so that their failing can be tried."""
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        """write(2): how many bytes it took."""
+        return os.write(fd, data)
+
+    def sync(self, fd: int) -> None:
+        """fdatasync(2)."""
+        os.fdatasync(fd)
+
+
+class AppendFile:
+    """One file open for appending. `last_timestamp` is that of its last whole line, -1 where it has none."""
+
+    def __init__(self, path: str, disk: Disk) -> None:
+        """Opens or creates it, and cuts off a torn last line. Raises OSError."""
+        self.path = path
+        self.torn = 0
+        """Bytes of a torn last line that were cut off when it was opened."""
+        self._disk = disk
+        self._fd = _open_durably(path)
+        size = os.fstat(self._fd).st_size
+        self._size, self.last_timestamp = _end_of(self._fd, size)
+        if self._size < size:
+            self.torn = size - self._size
+            os.ftruncate(self._fd, self._size)
+
+    def append(self, lines: bytes, last_timestamp: int) -> None:
+        """Adds whole lines and returns once they are on disk. Raises OSError, and then the file is as it was before."""
+        try:
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[self._disk.write(self._fd, rest) :]
+            self._disk.sync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(lines)
+        self.last_timestamp = last_timestamp
+
+    def close(self) -> None:
+        """Gives the file back."""
+        os.close(self._fd)
+
+
+class AppendFiles:
+    """The append files in use, a bounded number of them open."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._open: OrderedDict[str, AppendFile] = OrderedDict()
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._open
+
+    def get(self, path: str) -> AppendFile:
+        """The file at that path, opened if need be. Raises OSError."""
+        file = self._open.get(path)
+        if file is None:
+            file = self._open[path] = AppendFile(path, self._disk)
+            if len(self._open) > OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(path)
+        return file
+
+    def forget(self, path: str) -> None:
+        """Closes a file, because it failed or is about to be replaced."""
+        if (file := self._open.pop(path, None)) is not None:
+            file.close()
+
+    def close(self) -> None:
+        """Closes all of them."""
+        for path in list(self._open):
+            self.forget(path)
+
+
+def store_error(path: str, error: OSError) -> StoreError:
+    """What a failed write means to whoever wanted the samples stored."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "free some space; senders keep what was not acknowledged and send it again"
+        return StoreFull(f"no space left to store samples in {os.path.dirname(path)}", hint=hint)
+    return StoreError(f"cannot store samples in {path}: {error.strerror}", hint="nothing of it was acknowledged")
+
+
+def _open_durably(path: str) -> int:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        pass
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        os.mkdir(folder, FOLDER_MODE)
+        sync_folder(os.path.dirname(folder))
+    fd = os.open(path, flags | os.O_CREAT, FILE_MODE)
+    sync_folder(folder)
+    return fd
+
+
+def _end_of(fd: int, size: int) -> tuple[int, int]:
+    """Where the last whole line ends, and its timestamp."""
+    look = LOOK
+    while True:
+        start = max(0, size - look)
+        text = os.pread(fd, size - start, start)
+        end = text.rfind(b"\n")
+        begin = text.rfind(b"\n", 0, max(end, 0))
+        if end >= 0 and (begin >= 0 or start == 0):
+            try:
+                return start + end + 1, to_line(text[begin + 1 : end]).timestamp
+            except ValueError as error:
+                raise OSError(errno.EINVAL, f"its last line is damaged ({error})") from error
+        if start == 0:
+            return 0, -1
+        look *= 8

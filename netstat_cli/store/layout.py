@@ -1,0 +1,127 @@
+"""Where things lie in a store. The path depends on nothing but server and day, so `cat`, `rsync` and `rm` work on it.
+
+<data>/store.json                          {"format":1}
+<data>/lock                                held by the one writer
+<data>/<server_id>/2026-11-21.jsonl        a UTC day, timestamps strictly increasing
+<data>/<server_id>/2026-11-21.late.jsonl   what arrived out of order, until merged
+<data>/<server_id>/2026-11-20.jsonl.gz     a closed day
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import NamedTuple
+
+from netstat_cli.errors import NothingStored, StoreError
+from netstat_cli.wire import is_server_id
+
+FORMAT = 1
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+PLAIN, LATE, CLOSED = ".jsonl", ".late.jsonl", ".jsonl.gz"
+
+_DAY_FILE = re.compile(r"(\d{4}-\d{2}-\d{2})(\.jsonl|\.late\.jsonl|\.jsonl\.gz)")
+
+
+class DayFiles(NamedTuple):
+    """The files that hold one server's day; None where there is no such file."""
+
+    day: str
+    plain: str | None = None
+    late: str | None = None
+    closed: str | None = None
+
+
+def day_path(data: str, server_id: str, day: str, ending: str) -> str:
+    """The path of one file of one day."""
+    return f"{data}/{server_id}/{day}{ending}"
+
+
+def servers(data: str) -> list[str]:
+    """The servers that the store has a folder for, sorted. Raises NothingStored if there is no store."""
+    check_format(data)
+    try:
+        with os.scandir(data) as entries:
+            return sorted(entry.name for entry in entries if is_server_id(entry.name) and entry.is_dir())
+    except OSError as error:
+        raise _unreadable(data, error) from error
+
+
+def days(data: str, server_id: str) -> list[DayFiles]:
+    """The days of a server, in order; empty if it has none."""
+    try:
+        names = os.listdir(f"{data}/{server_id}")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(f"{data}/{server_id}", error) from error
+    found: dict[str, DayFiles] = {}
+    for name in names:
+        if match := _DAY_FILE.fullmatch(name):
+            day, ending = match.groups()
+            field = {PLAIN: "plain", LATE: "late", CLOSED: "closed"}[ending]
+            found[day] = found.get(day, DayFiles(day))._replace(**{field: f"{data}/{server_id}/{name}"})
+    return [found[day] for day in sorted(found)]
+
+
+def check_format(data: str) -> None:
+    """Raises NothingStored if there is no store at `data`, StoreError if it is not one that this version reads."""
+    path = f"{data}/store.json"
+    try:
+        with open(path, "rb") as file:
+            found = json.loads(file.read())
+    except FileNotFoundError:
+        raise NothingStored(
+            f"no samples are stored in {data}",
+            hint="start with: netcli collect --store --interval 10s   (or name another folder with --data)",
+        ) from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        hint = f"it should hold {json.dumps({'format': FORMAT})}; a newer netcli may have written it"
+        raise StoreError(f"{path} does not describe a store that this netcli can read", hint=hint)
+
+
+def create(data: str) -> None:
+    """Makes the store's folder, unless it is there. Raises StoreError."""
+    try:
+        os.makedirs(data, mode=FOLDER_MODE, exist_ok=True)
+        if not os.path.exists(f"{data}/store.json"):
+            replace_file(f"{data}/store.json", json.dumps({"format": FORMAT}).encode() + b"\n")
+    except OSError as error:
+        hint = "make it writable for this user, or name another folder with --data"
+        raise StoreError(f"cannot make a store in {data}: {error.strerror}", hint=hint) from error
+    check_format(data)
+
+
+def replace_file(path: str, content: bytes) -> None:
+    """Writes a file whole or not at all: temporary file, fsync, rename, fsync of the folder. Raises OSError."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    try:
+        with open(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(fd)
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+    sync_folder(os.path.dirname(path))
+
+
+def sync_folder(path: str) -> None:
+    """Makes what was created, renamed or removed in a folder durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _unreadable(path: str, error: OSError) -> StoreError:
+    return StoreError(f"cannot read {path}: {error.strerror}", hint="run as the user that the store belongs to")

@@ -1,0 +1,203 @@
+"""Look-ups by time in the lines of one day.
+
+Samples come nearly evenly spaced, so the place of a moment in a file is first guessed from the times at both ends of
+what is left, and every few guesses the rest is halved, so that a file with a hole in it is searched in logarithmic
+time too. Files are read by pread, a few kilobytes at a look: a file that is cut back under its reader then gives a
+short read, where a memory map would kill the process.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from netstat_cli.times import parse_timestamp
+from netstat_cli.wire import LINE_HEAD, TIMESTAMP
+
+LOOK = 1 << 13
+"""Bytes to read at a look: a handful of lines. A stretch that fits in twice as much is read whole."""
+SWEEP = 1 << 20
+"""Bytes to read at a time when every line counts."""
+
+
+class Line(NamedTuple):
+    """A stored line, without its newline, and the moment it was sampled at."""
+
+    timestamp: int
+    text: bytes
+
+
+class Segment(Protocol):
+    """One server's lines of one day, strictly increasing in time."""
+
+    def locate(self, moment: int) -> tuple[Line | None, Line | None]:
+        """The last line at or before the moment and the first one after it."""
+
+    def lines(self, after: int = -1) -> Iterator[Line]:
+        """Every line later than `after`, in order."""
+
+    def find(self, needle: bytes, after: int) -> Line | None:
+        """The first line later than `after` that holds the needle."""
+
+    def rfind(self, needle: bytes, until: int) -> Line | None:
+        """The last line at or before `until` that holds the needle."""
+
+    def close(self) -> None:
+        """Gives back what the segment holds open."""
+
+
+def to_line(text: bytes) -> Line:
+    """A line with its moment. Raises ValueError if it does not begin with a timestamp."""
+    if not text.startswith(LINE_HEAD):
+        raise ValueError(f"not a sample line: {text[:60]!r}")
+    return Line(parse_timestamp(text[TIMESTAMP].decode()), text)
+
+
+class MemorySegment:
+    """Lines held in memory: a day with late lines, or samples from files and pipes."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        """`lines` may be in any order; of several with one timestamp the first is kept."""
+        unique: dict[int, Line] = {}
+        for line in lines:
+            unique.setdefault(line.timestamp, line)
+        self._times = sorted(unique)
+        self._lines = [unique[moment] for moment in self._times]
+
+    def locate(self, moment: int) -> tuple[Line | None, Line | None]:
+        at = bisect_right(self._times, moment)
+        return self._lines[at - 1] if at else None, self._lines[at] if at < len(self._lines) else None
+
+    def lines(self, after: int = -1) -> Iterator[Line]:
+        yield from self._lines[bisect_right(self._times, after) :]
+
+    def find(self, needle: bytes, after: int) -> Line | None:
+        return next((line for line in self.lines(after) if needle in line.text), None)
+
+    def rfind(self, needle: bytes, until: int) -> Line | None:
+        earlier = reversed(self._lines[: bisect_right(self._times, until)])
+        return next((line for line in earlier if needle in line.text), None)
+
+    def close(self) -> None:
+        pass
+
+
+class PlainSegment:
+    """A day's file as it is being written. What comes after its last newline is not there yet, and not read."""
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError."""
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        size = os.fstat(self._fd).st_size
+        self._end = self._line_start(size) if size else 0
+        self._first = self._line_at(0) if self._end else None
+        self._last_at = self._line_start(self._end - 1) if self._end else 0
+        self._last = self._line_at(self._last_at) if self._end else None
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def locate(self, moment: int) -> tuple[Line | None, Line | None]:
+        at = self._offset_of(moment)
+        if at is None:
+            return None, self._first
+        line = self._line_at(at)
+        after = at + len(line.text) + 1
+        return line, self._line_at(after) if after < self._end else None
+
+    def lines(self, after: int = -1) -> Iterator[Line]:
+        at = self._offset_after(after)
+        rest = b""
+        while at < self._end:
+            chunk = os.pread(self._fd, min(SWEEP, self._end - at), at)
+            at += len(chunk)
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from map(to_line, whole)
+            if not chunk:
+                return
+
+    def find(self, needle: bytes, after: int) -> Line | None:
+        at = self._offset_after(after)
+        while at < self._end:
+            chunk = os.pread(self._fd, min(SWEEP, self._end - at), at)
+            hit = chunk.find(needle)
+            if hit >= 0:
+                return self._line_at(self._line_start(at + hit))
+            if len(chunk) < len(needle) or at + len(chunk) >= self._end:
+                return None
+            at += len(chunk) - len(needle) + 1
+        return None
+
+    def rfind(self, needle: bytes, until: int) -> Line | None:
+        end = self._offset_after(until)
+        while end > 0:
+            start = max(0, end - SWEEP)
+            hit = os.pread(self._fd, end - start, start).rfind(needle)
+            if hit >= 0:
+                return self._line_at(self._line_start(start + hit))
+            if start == 0:
+                return None
+            end = start + len(needle) - 1
+        return None
+
+    def _offset_after(self, moment: int) -> int:
+        at = self._offset_of(moment)
+        return 0 if at is None else at + len(self._line_at(at).text) + 1
+
+    def _offset_of(self, moment: int) -> int | None:
+        """Where the last line at or before the moment begins; None if all are later."""
+        if self._first is None or self._last is None or moment < self._first.timestamp:
+            return None
+        if moment >= self._last.timestamp:
+            return self._last_at
+        low, low_time = 0, self._first.timestamp
+        high, high_time = self._last_at, self._last.timestamp
+        guesses = 0
+        while high - low > 2 * LOOK:  # low begins a line at or before the moment, high one after it
+            guesses += 1
+            share = (moment - low_time) / (high_time - low_time) if guesses % 4 else 0.5
+            at = self._line_start(low + int((high - low) * min(max(share, 0.001), 0.999)))
+            if at <= low:
+                at = low + len(self._line_at(low).text) + 1
+            if at >= high:
+                break
+            time = self._line_at(at).timestamp
+            if time <= moment:
+                low, low_time = at, time
+            else:
+                high, high_time = at, time
+        return self._sift(low, high, moment)
+
+    def _sift(self, low: int, high: int, moment: int) -> int:
+        at = low
+        for text in os.pread(self._fd, high - low, low).split(b"\n")[:-1]:
+            if to_line(text).timestamp > moment:
+                break
+            low, at = at, at + len(text) + 1
+        return low
+
+    def _line_start(self, at: int) -> int:
+        """Where the line begins in which byte `at` - 1 is not the last: the place after the newline before `at`."""
+        look = LOOK
+        while at > 0:
+            start = max(0, at - look)
+            newline = os.pread(self._fd, at - start, start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            if start == 0:
+                break
+            look *= 4
+        return 0
+
+    def _line_at(self, at: int) -> Line:
+        look = LOOK
+        while True:
+            text = os.pread(self._fd, look, at)
+            newline = text.find(b"\n")
+            if newline >= 0:
+                return to_line(text[:newline])
+            if len(text) < look:
+                raise ValueError(f"not a sample line: {text[:60]!r}")
+            look *= 4

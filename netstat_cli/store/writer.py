@@ -1,0 +1,257 @@
+"""The one writer of a store: samples in, lines on disk, each once.
+
+A single thread takes all that is waiting, writes it file by file, syncs each file once, and then answers everybody who
+waited (group commit). So a hundred senders cost one sync, and nobody is answered before its samples are durable.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from netstat_cli.counters import complete
+from netstat_cli.errors import NetcliError, StoreError, StoreLocked
+from netstat_cli.model import Sample
+from netstat_cli.store.appending import AppendFiles, Disk, store_error
+from netstat_cli.store.history import open_history
+from netstat_cli.store.layout import CLOSED, FILE_MODE, LATE, PLAIN, create, day_path, days, servers
+from netstat_cli.times import DAY, day_of, day_start
+from netstat_cli.wire import decode, encode
+
+REMEMBERED_DAYS = 32
+Warn = Callable[[str], None]
+
+
+class Incoming(NamedTuple):
+    """A sample on its way into the store; `line` is its own text where that can be stored as it is."""
+
+    sample: Sample
+    line: bytes | None = None
+
+
+class Stored(NamedTuple):
+    """What became of a sample: None where the store had one of that server and time already."""
+
+    sample: Sample | None
+
+
+class _Ticket:
+    """What one caller waits for."""
+
+    def __init__(self, incoming: list[Incoming]) -> None:
+        self.incoming = incoming
+        self.outcome: list[Stored] = []
+        self.error: NetcliError | None = None
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def finish(self) -> None:
+        self._done.release()
+
+    def wait(self) -> list[Stored]:
+        self._done.acquire()
+        if self.error is not None:
+            raise self.error
+        return self.outcome
+
+
+class _Batch:
+    """Lines waiting for one file, in order, and whose they are."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.last_timestamp = -1
+        self.tickets: list[_Ticket] = []
+
+
+class Writer:
+    """Holds the store's lock until closed."""
+
+    def __init__(self, data: str, who: str, warn: Warn, disk: Disk | None = None) -> None:
+        """Makes the store if there is none; `who` is told to those who find it locked. Raises StoreError."""
+        create(data)
+        self._data = data
+        self._lock = _lock(data, who)
+        self._files = AppendFiles(disk or Disk())
+        self._known: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
+        self.latest: dict[str, Sample] = {}
+        """The newest sample of every server: what its next one is completed from, and what the live view begins with."""
+        self._recover(warn)
+        self._waiting: list[_Ticket] = []
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def append(self, incoming: list[Incoming]) -> list[Stored]:
+        """Returns once all of them are on disk. Raises StoreError if any is not; those that are then count as
+        duplicates when they come again."""
+        ticket = _Ticket(incoming)
+        with self._wake:
+            if self._closing:
+                raise StoreError("the store is being closed", hint="send the samples again in a moment")
+            self._waiting.append(ticket)
+            self._wake.notify()
+        return ticket.wait()
+
+    def close(self) -> None:
+        """Writes what is waiting, then lets go of the store."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+        self._files.close()
+        os.close(self._lock)
+
+    def _recover(self, warn: Warn) -> None:
+        for server_id in servers(self._data):
+            listed = days(self._data, server_id)
+            growing = [day.late for day in listed if day.late] + [day.plain for day in listed[-1:] if day.plain]
+            for path in growing:
+                try:
+                    torn = self._files.get(path).torn
+                except OSError as error:
+                    raise store_error(path, error) from error
+                if torn:
+                    warn(
+                        f"{path}: cut off a torn last line of {torn} bytes, left by a crash; it was never acknowledged"
+                    )
+            with open_history(self._data, server_id) as history:
+                last = history.last()
+            if last is not None:
+                self.latest[server_id] = decode(last.text)
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._waiting and not self._closing:
+                    self._wake.wait()
+                tickets, self._waiting = self._waiting, []
+                if not tickets:
+                    return
+            try:
+                self._commit(tickets)
+            except Exception as error:  # noqa: BLE001  the thread must live, and whoever waits must hear of it
+                for ticket in tickets:
+                    ticket.error = StoreError(f"cannot store samples: {error!r}")
+            for ticket in tickets:
+                ticket.finish()
+
+    def _commit(self, tickets: list[_Ticket]) -> None:
+        batches: dict[str, _Batch] = {}
+        for ticket in tickets:
+            try:
+                ticket.outcome = [self._place(incoming, ticket, batches) for incoming in ticket.incoming]
+            except NetcliError as error:
+                ticket.error = error
+            except OSError as error:
+                ticket.error = store_error(self._data, error)
+        for path, batch in batches.items():
+            try:
+                self._files.get(path).append(b"".join(batch.lines), batch.last_timestamp)
+            except OSError as error:
+                self._undo(path, batch, store_error(path, error))
+
+    def _undo(self, path: str, batch: _Batch, error: StoreError) -> None:
+        """Forgets what was planned on top of lines that did not reach the disk."""
+        self._files.forget(path)
+        server_id = os.path.basename(os.path.dirname(path))
+        for key in [key for key in self._known if key[0] == server_id]:
+            del self._known[key]
+        with open_history(self._data, server_id) as history:
+            last = history.last()
+        if last is None:
+            self.latest.pop(server_id, None)
+        else:
+            self.latest[server_id] = decode(last.text)
+        for ticket in batch.tickets:
+            ticket.error = error
+
+    def _place(self, incoming: Incoming, ticket: _Ticket, batches: dict[str, _Batch]) -> Stored:
+        """Finds the file for a sample and puts its line there, unless the store has it."""
+        sample = incoming.sample
+        server_id, moment = sample.server_id, sample.timestamp
+        day = day_of(moment)
+        path = day_path(self._data, server_id, day, PLAIN)
+        in_order = self._in_order(path, moment, batches)
+        known = self._known.get((server_id, day)) if in_order else self._known_times(server_id, day, batches)
+        if not in_order:
+            if known is not None and moment in known:
+                return Stored(None)
+            path = day_path(self._data, server_id, day, LATE)
+        line = incoming.line
+        if line is None:
+            sample = complete(sample, self._sample_before(sample))
+            line = encode(sample)
+        if known is not None:
+            known.add(moment)
+        batch = batches.setdefault(path, _Batch())
+        batch.lines.append(line)
+        batch.last_timestamp = moment
+        batch.tickets.append(ticket)
+        latest = self.latest.get(server_id)
+        if latest is None or latest.timestamp < moment:
+            self.latest[server_id] = sample
+        return Stored(sample)
+
+    def _in_order(self, path: str, moment: int, batches: dict[str, _Batch]) -> bool:
+        """Whether the sample comes after all that its day's file holds or is about to. A closed day takes no more."""
+        if (batch := batches.get(path)) is not None:
+            return moment > batch.last_timestamp
+        if path not in self._files and os.path.exists(path.removesuffix(PLAIN) + CLOSED):
+            return False
+        return moment > self._files.get(path).last_timestamp
+
+    def _known_times(self, server_id: str, day: str, batches: dict[str, _Batch]) -> set[int]:
+        """Every moment of a day that is stored or about to be."""
+        key = (server_id, day)
+        times = self._known.get(key)
+        if times is None:
+            begin = day_start(day)
+            with open_history(self._data, server_id) as history:
+                times = {line.timestamp for line in history.lines(begin - 1, begin + DAY - 1)}
+            for ending in (PLAIN, LATE):
+                batch = batches.get(day_path(self._data, server_id, day, ending))
+                times.update(decode(line).timestamp for line in (batch.lines if batch else ()))
+            self._known[key] = times
+            if len(self._known) > REMEMBERED_DAYS:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return times
+
+    def _sample_before(self, sample: Sample) -> Sample | None:
+        latest = self.latest.get(sample.server_id)
+        if latest is None or latest.timestamp < sample.timestamp:
+            return latest
+        with open_history(self._data, sample.server_id) as history:
+            before = history.floor(sample.timestamp - 1)
+        return None if before is None else decode(before.text)
+
+
+def _lock(data: str, who: str) -> int:
+    """Takes the writer's lock, or raises StoreLocked with what its holder wrote into it."""
+    try:
+        fd = os.open(f"{data}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    except OSError as error:
+        hint = "make it writable for this user, or name another folder with --data"
+        raise StoreError(f"cannot write to the store {data}: {error.strerror}", hint=hint) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(fd, 200).decode(errors="replace").strip() or "another process"
+        os.close(fd)
+        hint = "send to it (netcli collect --send http://…), or name another folder with --data"
+        raise StoreLocked(f"the store {data} is in use by {holder}", hint=hint) from None
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{who} (pid {os.getpid()})\n".encode())
+    return fd

@@ -1,0 +1,71 @@
+"""Samples, interfaces and histories for tests, as short as the test can say them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from netstat_cli.counters import Growth, Ledger, complete, max_gap
+from netstat_cli.model import NO_TRAFFIC, Interface, Sample, Traffic
+from netstat_cli.series import Bucket, add
+from netstat_cli.times import MINUTE, SECOND, parse_timestamp
+
+T0 = parse_timestamp("2026-11-21T12:00:00Z")
+
+
+def interface(name: str = "eth0", rx: int = 0, tx: int | None = None, **more: Any) -> Interface:
+    """An interface that received `rx` bytes in a thousandth as many packets, and sent as many unless `tx` says."""
+    sent = rx if tx is None else tx
+    fields: dict[str, Any] = {"ifindex": 2, "kind": "physical", "is_up": True, "speed_mbps": None, "start": None}
+    fields |= {"rx_bytes": rx, "tx_bytes": sent, "rx_packets": rx // 1000, "tx_packets": sent // 1000}
+    fields |= {"rx_errors": 0, "tx_errors": 0, "rx_dropped": 0, "tx_dropped": 0}
+    return Interface(name=name, **(fields | more))
+
+
+def sample(at: float, *interfaces: Interface, server: str = "web1", boot: str | None = "boot-1", **more: Any) -> Sample:
+    """A sample `at` seconds after T0."""
+    fields: dict[str, Any] = {"hostname": f"{server}.lan", "seq": None, "interval": 10.0}
+    fields |= {"network_rx_bytes_per_sec": None, "network_tx_bytes_per_sec": None}
+    moment = T0 + round(at * SECOND)
+    return Sample(timestamp=moment, server_id=server, boot_id=boot, interfaces=interfaces, **(fields | more))
+
+
+def completed(samples: Iterable[Sample]) -> list[Sample]:
+    """The samples as their maker would have completed them, one after the other."""
+    done: list[Sample] = []
+    for one in samples:
+        done.append(complete(one, done[-1] if done else None))
+    return done
+
+
+def growths(samples: Iterable[Sample], name: str) -> list[Growth]:
+    """What each sample brought to one interface, by the definition."""
+    ledger = Ledger()
+    return [growth for one in samples for who, growth in ledger.enter(one) if who == name]
+
+
+def scan(samples: Sequence[Sample], name: str, edges: Sequence[int]) -> list[Bucket]:
+    """The buckets of a series by looking at every sample: the definition that every search must meet."""
+    grown = growths(samples, name)
+    totals = [add(growth.by(edge) for growth in grown) for edge in edges]
+    buckets = []
+    for i, (since, until) in enumerate(zip(edges, edges[1:], strict=False)):
+        first, last = samples[0].timestamp, samples[-1].timestamp
+        seconds = max(0, min(until, last) - max(since, first)) / SECOND
+        gap = _is_gap(samples, since, until)
+        buckets.append(Bucket(since, until, totals[i + 1].minus(totals[i]), seconds, gap))
+    return buckets
+
+
+def _is_gap(samples: Sequence[Sample], since: int, until: int) -> bool:
+    earlier = [one for one in samples if one.timestamp < since]
+    later = [one for one in samples if one.timestamp >= until]
+    if len(earlier) + len(later) < len(samples) or not earlier or not later:
+        return False
+    silence = later[0].timestamp - earlier[-1].timestamp
+    return silence > max(MINUTE, max_gap(earlier[-1].interval))
+
+
+def total(samples: Sequence[Sample], name: str) -> Traffic:
+    """Everything that went through an interface."""
+    return add(growth.traffic for growth in growths(samples, name)) if samples else NO_TRAFFIC
