@@ -106,6 +106,51 @@ def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     return [name for name in names if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
+class Point(NamedTuple):
+    """The counters at the moment of one sample, and the rates since the point before."""
+
+    timestamp: int
+    counters: Traffic
+    rates: tuple[float, float]
+
+
+def points(history: History, interface: str | None, since: int, until: int, count: int) -> list[Point]:
+    """About `count` of the samples in (since, until], evenly chosen, as the counters of an interface (None: of the
+    node's uplinks together) and the rates between them. Samples without the interface are left out."""
+    chosen = _choose(history, since, until, count)
+    if not chosen:
+        return []
+    samples = [decode(line.text) for line in chosen]
+    before = history.floor(chosen[0].timestamp - 1)
+    begin = before.timestamp if before is not None else chosen[0].timestamp
+    names = [interface] if interface is not None else uplink_names(history, [line.timestamp for line in chosen])
+    chains = [Chain(history, name, begin) for name in names]
+    found, last_moment, last_total = [], begin, NO_TRAFFIC
+    for sample, line in zip(samples, chosen, strict=True):
+        total = add(chain.total_at(sample.timestamp, line, None) for chain in chains)
+        carried, seconds = total.minus(last_total), (sample.timestamp - last_moment) / SECOND
+        rates = (carried.rx_bytes / seconds, carried.tx_bytes / seconds) if seconds else (0.0, 0.0)
+        last_moment, last_total = sample.timestamp, total
+        counted = [one for one in sample.interfaces or () if one.name in names]
+        if counted:
+            found.append(Point(sample.timestamp, add(counters(one) for one in counted), rates))
+    return found
+
+
+def _choose(history: History, since: int, until: int, count: int) -> list[Line]:
+    """Every line in (since, until] if they are few, else the last one in each of `count` equal stretches."""
+    few: list[Line] = []
+    line = history.locate(since)[1]
+    while line is not None and line.timestamp <= until and len(few) <= count:
+        few.append(line)
+        line = history.locate(line.timestamp)[1]
+    if len(few) <= count:
+        return few
+    floors = [history.floor(edge) for edge in equal_edges(since, until, count)[1:]]
+    unique = {floor.timestamp: floor for floor in floors if floor is not None and floor.timestamp > since}
+    return list(unique.values())
+
+
 def _samples_at(history: History, edges: Sequence[int]) -> Iterable[Sample]:
     lines = {line.timestamp: line for edge in reversed(edges) for line in reversed(history.locate(edge)) if line}
     return (decode(line.text) for line in lines.values())

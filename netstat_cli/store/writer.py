@@ -34,9 +34,10 @@ class Incoming(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What became of a sample: None where the store had one of that server and time already."""
+    """What became of a sample: as it was stored, or not because the store had one of that server and time already."""
 
-    sample: Sample | None
+    sample: Sample
+    is_new: bool
 
 
 class _Ticket:
@@ -79,7 +80,7 @@ class Writer:
         self._files = AppendFiles(disk or Disk())
         self._known: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
         self.latest: dict[str, Sample] = {}
-        """The newest sample of every server: what its next one is completed from, and what the live view begins with."""
+        """The newest sample of every server: its next one is completed from it, and the live view begins with it."""
         self._recover(warn)
         self._waiting: list[_Ticket] = []
         self._wake = threading.Condition()
@@ -123,9 +124,7 @@ class Writer:
                 except OSError as error:
                     raise store_error(path, error) from error
                 if torn:
-                    warn(
-                        f"{path}: cut off a torn last line of {torn} bytes, left by a crash; it was never acknowledged"
-                    )
+                    warn(f"{path}: cut off a last line torn by a crash ({torn} bytes, never acknowledged)")
             with open_history(self._data, server_id) as history:
                 last = history.last()
             if last is not None:
@@ -187,7 +186,7 @@ class Writer:
         known = self._known.get((server_id, day)) if in_order else self._known_times(server_id, day, batches)
         if not in_order:
             if known is not None and moment in known:
-                return Stored(None)
+                return Stored(sample, False)
             path = day_path(self._data, server_id, day, LATE)
         line = incoming.line
         if line is None:
@@ -202,7 +201,7 @@ class Writer:
         latest = self.latest.get(server_id)
         if latest is None or latest.timestamp < moment:
             self.latest[server_id] = sample
-        return Stored(sample)
+        return Stored(sample, True)
 
     def _in_order(self, path: str, moment: int, batches: dict[str, _Batch]) -> bool:
         """Whether the sample comes after all that its day's file holds or is about to. A closed day takes no more."""

@@ -1,0 +1,90 @@
+"""The `netcli` command: the group, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from netstat_cli import __version__
+from netstat_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, NetcliError
+
+COMMANDS = {
+    "collect": "Read this machine's interface counters, one JSON line a sample.",
+    "send": "Deliver sample lines to a collector.",
+    "serve": "Run the collector: an HTTP server that stores JSON lines.",
+    "spark": "Draw sparklines of the traffic of interfaces.",
+    "nodes": "Show all nodes, or the interfaces of one.",
+    "demo": "Try it: collect, send, serve and spark on this machine, in five seconds.",
+}
+
+
+class Commands(click.Group):
+    """Imports a command when it is called: starting is a feature."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All of them, in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"netstat_cli.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `netcli --help`, without importing what it lists."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command. A reader that went away (`| head`) is not an error."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+        return result
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "NETCLI", "max_content_width": 100},
+    epilog="Start with `netcli demo`. Data goes to stdout, messages to stderr; every command has its own --help.",
+)
+@click.version_option(__version__, prog_name="netcli")
+def netcli() -> None:
+    """Network-interface counters: read, sent, collected as JSON lines, drawn as text sparklines."""
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        result = netcli.main(standalone_mode=False, prog_name="netcli")
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except NetcliError as error:
+        _say(error.message, error.hint)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except OSError as error:
+        _say(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}", None)
+        return EXIT_FAILED
+    return result if isinstance(result, int) else 0
+
+
+def _say(message: str, hint: str | None) -> None:
+    from netstat_cli.render.text import printable
+
+    click.echo(f"netcli: {printable(message)}" + (f"\n  {printable(hint)}" if hint else ""), err=True)

@@ -1,0 +1,116 @@
+"""netcli collect"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import click
+
+from netstat_cli.cli.options import DURATION, SERVER_ID, data_dir, data_option, this_host, warn
+from netstat_cli.model import Sample
+from netstat_cli.sampler import Sampler, Selection, ticks
+from netstat_cli.sources import open_source
+from netstat_cli.times import SECOND
+from netstat_cli.wire import encode
+
+SHORTEST_INTERVAL = 10
+Sink = Callable[[Sample], None]
+
+
+@click.command("collect", short_help="Read this machine's interface counters.")
+@click.option("--iface", "include", multiple=True, metavar="GLOB", help="Only these interfaces. May be repeated.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Not these interfaces. May be repeated.")
+@click.option("--all", "loopback", is_flag=True, help="Loopback too.")
+@click.option("--interval", type=DURATION, help="Take a sample every so often: 10s, 500ms, 1m.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after so many samples. [default: 1, or no end]")
+@click.option("--server-id", type=SERVER_ID, help="The name of this machine in the store. [default: its host name]")
+@click.option("--source", type=click.Choice(["auto", "procfs", "psutil"]), default="auto", show_default=True)
+@click.option("--procfs", metavar="PATH", default="/proc", envvar=["NETCLI_PROCFS", "HOST_PROC"], show_default=True)
+@click.option("--sysfs", metavar="PATH", default="/sys", envvar=["NETCLI_SYSFS", "HOST_SYS"], show_default=True)
+@click.option("--send", "peer", metavar="URL", help="Deliver to a collector instead of printing.")
+@click.option("--store", is_flag=True, help="Append to the local store instead of printing: no server needed.")
+@data_option
+def command(
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    loopback: bool,
+    interval: int | None,
+    count: int | None,
+    server_id: str | None,
+    source: str,
+    procfs: str,
+    sysfs: str,
+    peer: str | None,
+    store: bool,
+    data: str | None,
+) -> None:
+    """Read this machine's interface counters and print one JSON line a sample.
+
+    Every interface but loopback is in it, up or down. Without --interval it is one sample.
+
+    \b
+      netcli collect | jq '.network_interfaces[].name'
+      netcli collect --interval 10s | netcli send http://collector:8477
+      netcli collect --interval 10s --store
+    """
+    if peer and store:
+        raise click.UsageError("--send and --store are two places; choose one")
+    if data and not store:
+        raise click.UsageError("--data names the store; it goes with --store")
+    if interval is not None and interval < SHORTEST_INTERVAL:
+        raise click.UsageError(f"--interval must be at least {SHORTEST_INTERVAL}ms")
+    own_id, hostname = this_host()
+    seconds = interval / SECOND if interval is not None else None
+    sampler = Sampler(
+        open_source(source, procfs, sysfs, warn),
+        Selection(include, exclude, loopback),
+        server_id or own_id,
+        hostname,
+        seconds,
+    )
+    with ExitStack() as stack:
+        if store:
+            sink = _store(stack, data_dir(data))
+        elif peer:
+            sink = _send(stack, peer)
+        else:
+            sink = _print
+        stopped = _until_terminated()
+        for number in ticks(seconds or 1.0, count if seconds else count or 1, lambda left: not stopped.wait(left)):
+            sample = sampler.take()
+            if number == 0 and not sample.interfaces and include:
+                warn(f"no interface is named {', '.join(include)} now")
+            sink(sample)
+
+
+def _print(sample: Sample) -> None:
+    sys.stdout.buffer.write(encode(sample))
+    sys.stdout.buffer.flush()
+
+
+def _store(stack: ExitStack, data: str) -> Sink:
+    from netstat_cli.store.writer import Incoming, Writer
+
+    writer = stack.enter_context(Writer(data, "netcli collect --store", warn))
+
+    def store(sample: Sample) -> None:
+        writer.append([Incoming(sample, encode(sample))])
+
+    return store
+
+
+def _send(stack: ExitStack, peer: str) -> Sink:
+    from netstat_cli.cli.send import Delivery
+
+    return stack.enter_context(Delivery(peer)).put
+
+
+def _until_terminated() -> threading.Event:
+    """Set by SIGTERM, which ends the series of samples; what was taken is still delivered."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    return stopped

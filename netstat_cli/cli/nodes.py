@@ -1,0 +1,197 @@
+"""netcli nodes"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import click
+from tabulate import tabulate
+
+from netstat_cli.cli.options import SERVER_ID, data_dir, data_option, json_option
+from netstat_cli.cli.reading import stored_histories
+from netstat_cli.collector.live import Thresholds, ago
+from netstat_cli.model import Interface, Sample
+from netstat_cli.render.spark import sparkline
+from netstat_cli.render.text import printable
+from netstat_cli.render.units import Units, format_amount, format_megabytes
+from netstat_cli.series import Series, equal_edges, series, uplink_names
+from netstat_cli.store.history import History
+from netstat_cli.times import HOUR, format_timestamp, now
+from netstat_cli.topology import kind_of, standing, uplinks
+from netstat_cli.wire import decode
+
+SPARK_WIDTH = 20
+
+
+class Node(NamedTuple):
+    """A server with its newest sample and what it carried in the last hour."""
+
+    sample: Sample
+    status: str
+    silence: int
+    hour: Series
+
+
+@click.command("nodes", short_help="Show all nodes, or the interfaces of one.")
+@click.argument("node", type=SERVER_ID, required=False)
+@json_option
+@data_option
+def command(node: str | None, as_json: bool, data: str | None) -> None:
+    """Show every node with its status, rates and last hour; or the interfaces of one NODE, and which of them count.
+
+    A node is online when its last sample is less than a minute old, offline after two.
+
+    \b
+      netcli nodes
+      netcli nodes web1
+    """
+    histories = stored_histories(data_dir(data), node)
+    at = now()
+    if node is not None:
+        show_interfaces(histories[0], at, as_json)
+        return
+    nodes = [found for history in histories if (found := _node(history, at))]
+    if as_json:
+        click.echo(json.dumps([_node_json(one, at) for one in nodes], indent=2))
+        return
+    click.echo(nodes_table(nodes))
+    click.echo()
+    click.echo(totals_line(nodes))
+
+
+def nodes_table(nodes: list[Node]) -> str:
+    """A line a node."""
+    rows = [
+        [
+            one.sample.server_id,
+            click.style(one.status, fg={"online": "green", "warning": "yellow", "offline": "red"}[one.status]),
+            ago(one.silence),
+            format_megabytes(one.sample.network_rx_bytes_per_sec if one.status != "offline" else None),
+            format_megabytes(one.sample.network_tx_bytes_per_sec if one.status != "offline" else None),
+            *_faults(uplinks(one.sample.interfaces or ())),
+            glyphs(one.hour),
+        ]
+        for one in nodes
+    ]
+    headers = ["node", "status", "last seen", "rx MB/s", "tx MB/s", "errors", "drops", "last hour"]
+    align = ("left", "left", "right", "right", "right", "right", "right", "left")
+    return tabulate(rows, headers, tablefmt="simple", colalign=align, disable_numparse=True, preserve_whitespace=True)
+
+
+def totals_line(nodes: list[Node]) -> str:
+    """What all nodes that are online carry together and on average."""
+    online = [one.sample for one in nodes if one.status == "online"]
+    received = sum(sample.network_rx_bytes_per_sec or 0.0 for sample in online)
+    sent = sum(sample.network_tx_bytes_per_sec or 0.0 for sample in online)
+    count = max(1, len(online))
+    return (
+        f"{len(online)} of {len(nodes)} nodes online   "
+        f"rx {format_megabytes(received)} MB/s (average {format_megabytes(received / count)})   "
+        f"tx {format_megabytes(sent)} MB/s (average {format_megabytes(sent / count)})"
+    )
+
+
+def show_interfaces(history: History, at: int, as_json: bool) -> None:
+    """The interfaces of one node."""
+    last = history.last()
+    sample = decode(last.text) if last else None
+    found = sample.interfaces or () if sample else ()
+    counted = uplinks(found)
+    edges = _last_hour(history, at)
+    hours = [series(history, [one.name], edges, one.name) for one in found]
+    if as_json:
+        listed = [_interface_json(one, counted, hour) for one, hour in zip(found, hours, strict=True)]
+        click.echo(json.dumps(listed, indent=2))
+        return
+    if not found:
+        click.echo(f"{history.server_id} has sent nothing about its interfaces yet")
+        return
+    rows = [
+        [
+            printable(one.name),
+            "up" if one.is_up else "down",
+            *[format_megabytes(hour.current[way] if hour.current else None) for way in (0, 1)],
+            format_amount(one.rx_bytes, Units.SI),
+            format_amount(one.tx_bytes, Units.SI),
+            *_faults([one]),
+            glyphs(hour),
+            printable(standing(one, counted)),
+        ]
+        for one, hour in zip(found, hours, strict=True)
+    ]
+    headers = [
+        "interface",
+        "state",
+        "rx MB/s",
+        "tx MB/s",
+        "received",
+        "sent",
+        "errors",
+        "drops",
+        "last hour",
+        "in total",
+    ]
+    align = ("left", "left", *["right"] * 6, "left", "left")
+    click.echo(
+        tabulate(rows, headers, tablefmt="simple", colalign=align, disable_numparse=True, preserve_whitespace=True)
+    )
+
+
+def glyphs(hour: Series) -> str:
+    """Both directions together, in one line."""
+    values = [sum(bucket.rates) if bucket.known else None for bucket in hour.buckets]
+    return sparkline(values, max((value for value in values if value is not None), default=0.0))[0]
+
+
+def _node(history: History, at: int) -> Node | None:
+    last = history.last()
+    if last is None:
+        return None
+    silence = max(0, at - last.timestamp)
+    edges = _last_hour(history, at)
+    hour = series(history, uplink_names(history, edges), edges)
+    return Node(decode(last.text), Thresholds().status(silence), silence, hour)
+
+
+def _last_hour(history: History, at: int) -> list[int]:
+    """The edges of the last hour, or of what is stored of it."""
+    first = history.first()
+    begin = max(at - HOUR, first.timestamp if first else 0)
+    return equal_edges(begin if begin < at else at - 1, at, min(SPARK_WIDTH, max(1, at - begin)))
+
+
+def _faults(interfaces: list[Interface]) -> list[str]:
+    """Errors and drops in both directions; a dash where the sender does not count them."""
+    errors = [n for one in interfaces for n in (one.rx_errors, one.tx_errors) if n is not None]
+    drops = [n for one in interfaces for n in (one.rx_dropped, one.tx_dropped) if n is not None]
+    return [str(sum(some)) if some else "-" for some in (errors, drops)]
+
+
+def _node_json(one: Node, at: int) -> dict[str, Any]:
+    sample = one.sample
+    return {
+        "name": sample.server_id,
+        "hostname": sample.hostname,
+        "status": one.status,
+        "last_seen": ago(one.silence),
+        "last_seen_timestamp": (at - one.silence) / 1000,
+        "network_rx_bytes_per_sec": sample.network_rx_bytes_per_sec,
+        "network_tx_bytes_per_sec": sample.network_tx_bytes_per_sec,
+        "network_interfaces": [interface.name for interface in sample.interfaces or ()],
+        "last_hour": {"rx_bytes": one.hour.total.rx_bytes, "tx_bytes": one.hour.total.tx_bytes},
+    }
+
+
+def _interface_json(one: Interface, counted: list[Interface], hour: Series) -> dict[str, Any]:
+    described = {key: value for key, value in one._asdict().items() if key not in ("extra", "start")}
+    return {
+        **described,
+        "kind": kind_of(one),
+        "start": format_timestamp(one.start) if one.start is not None else None,
+        "counts": one in counted,
+        "why": standing(one, counted),
+        "current_rx_bytes_per_sec": hour.current and hour.current[0],
+        "current_tx_bytes_per_sec": hour.current and hour.current[1],
+        "last_hour": {"rx_bytes": hour.total.rx_bytes, "tx_bytes": hour.total.tx_bytes},
+    }

@@ -1,0 +1,90 @@
+"""What several commands share: options, and where this machine keeps things."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from netstat_cli.errors import UsageProblem
+from netstat_cli.render.text import printable
+from netstat_cli.times import parse_duration
+from netstat_cli.wire import is_server_id, to_server_id
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]
+    """500ms, 10s, 5m, 1h30m, 7d: milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Milliseconds, more than none."""
+        if isinstance(value, int):
+            return value
+        try:
+            duration = parse_duration(value)
+        except UsageProblem as error:
+            self.fail(f"{error.message}; {error.hint}", param, ctx)
+        if duration <= 0:
+            self.fail(f"{value!r} is no time at all", param, ctx)
+        return duration
+
+
+class ServerId(click.ParamType):  # type: ignore[type-arg]
+    """The name of a server."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, if it can be one."""
+        if not is_server_id(value):
+            self.fail("a server id has 1 to 100 of A-Z a-z 0-9 . _ - and begins with a letter or digit", param, ctx)
+        return str(value)
+
+
+DURATION = Duration()
+SERVER_ID = ServerId()
+
+
+def data_option(command: F) -> F:
+    """--data DIR."""
+    return click.option(
+        "--data", metavar="DIR", help="The store. [default: $STATE_DIRECTORY, else ~/.local/state/netcli]"
+    )(command)
+
+
+def units_options(command: F) -> F:
+    """--bits | --iec."""
+    command = click.option("--iec", "units", flag_value="IEC", help="Show KiB, MiB, GiB (1024).")(command)
+    return click.option("--bits", "units", flag_value="BITS", help="Show kbit, Mbit, Gbit (1000).")(command)
+
+
+def json_option(command: F) -> F:
+    """--json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON: bytes and seconds, never scaled.")(command)
+
+
+def data_dir(chosen: str | None) -> str:
+    """The folder of the store: as chosen, else systemd's, else the user's state folder."""
+    if chosen:
+        return chosen
+    if systemd := os.environ.get("STATE_DIRECTORY"):
+        return systemd.split(":")[0]
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.local/state"), "netcli")
+
+
+def this_host() -> tuple[str, str]:
+    """This machine's server id and host name."""
+    hostname = socket.gethostname()
+    return to_server_id(hostname), hostname
+
+
+def warn(message: str) -> None:
+    """Says something on stderr that is not the result."""
+    click.echo(f"netcli: {printable(message)}", err=True)

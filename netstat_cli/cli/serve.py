@@ -1,0 +1,61 @@
+"""netcli serve"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+import click
+
+from netstat_cli.cli.options import DURATION, data_dir, data_option, warn
+from netstat_cli.collector.live import OFFLINE_AFTER, WARNING_AFTER, Live, Thresholds
+from netstat_cli.collector.routes import Collector
+from netstat_cli.collector.server import Address, Server, serve_in_thread
+from netstat_cli.store.writer import Writer
+from netstat_cli.times import now
+
+DEFAULT_LISTEN = "127.0.0.1:8477"
+
+
+class ListenAddress(click.ParamType):  # type: ignore[type-arg]
+    """HOST:PORT, [IPV6]:PORT, :PORT or PORT."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        """The address."""
+        if isinstance(value, Address):
+            return value
+        host, _, port = value.rpartition(":")
+        if not port.isdecimal() or int(port) > 65535:
+            self.fail(f"{value!r} is not an address; write for example {DEFAULT_LISTEN} or [::1]:8477", param, ctx)
+        return Address(host.strip("[]") or "127.0.0.1", int(port))
+
+
+@click.command("serve", short_help="Run the collector.")
+@click.option("--listen", type=ListenAddress(), default=DEFAULT_LISTEN, show_default=True, help="Port 0: a free one.")
+@click.option("--warning-after", type=DURATION, default=WARNING_AFTER, help="Silence until `warning`. [default: 1m]")
+@click.option("--offline-after", type=DURATION, default=OFFLINE_AFTER, help="Silence until `offline`. [default: 2m]")
+@data_option
+def command(listen: Address, warning_after: int, offline_after: int, data: str | None) -> None:
+    """Run the collector: take samples over HTTP, store them as JSON lines, answer what dashboards ask.
+
+    A sample is answered for when it is on disk. The routes are described at /openapi.json.
+
+    \b
+      netcli serve
+      curl -s http://127.0.0.1:8477/api/nodes | jq
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    folder = data_dir(data)
+    with Writer(folder, "netcli serve", warn) as writer:
+        live = Live(writer.latest.values(), now())
+        server = Server(listen, Collector(folder, writer, live, Thresholds(warning_after, offline_after)), warn)
+        finish = serve_in_thread(server)
+        click.echo(f"netcli: listening on {server.url}, storing in {folder}", err=True)
+        stop.wait()
+        finish()
+    click.echo("netcli: stopped; everything that was accepted is stored", err=True)

@@ -1,0 +1,231 @@
+"""The description of the API that /openapi.json answers with (OpenAPI 3.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netstat_cli import __version__
+from netstat_cli.model import COUNTER_LIMIT
+from netstat_cli.wire import MAX_NAME, MAX_TEXT
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT}
+_COUNTER: Schema = {"type": "integer", "minimum": 0, "maximum": COUNTER_LIMIT - 1}
+_RATE: Schema = {"type": ["number", "null"], "minimum": 0, "description": "bytes per second"}
+_TIME: Schema = {"type": "string", "description": "RFC 3339, UTC", "examples": ["2026-11-21T15:39:28.075Z"]}
+_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}
+_FOUR = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
+_RATES = {"network_rx_bytes_per_sec": _RATE, "network_tx_bytes_per_sec": _RATE}
+
+
+def _object(properties: Schema, required: list[str] | None = None) -> Schema:
+    return {"type": "object", "properties": properties, "required": required or []}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _json(schema: Schema) -> Schema:
+    return {"application/json": {"schema": schema}}
+
+
+def _answers(schema: Schema, *errors: int) -> Schema:
+    said = {str(status): {"description": _ERRORS[status], "content": _json(_ref("Error"))} for status in errors}
+    return {"200": {"description": "done", "content": _json(schema)}, **said}
+
+
+_ERRORS = {
+    400: "the request cannot be understood",
+    401: "a token is missing or wrong",
+    404: "no such server",
+    411: "neither Content-Length nor chunks",
+    413: "the body is too large",
+    415: "the content type or encoding is not taken",
+    422: "a sample is not valid; every wrong field is named",
+    503: "saturated or closing; see Retry-After",
+    507: "the disk is full; nothing was acknowledged",
+}
+_STORING = (400, 401, 411, 413, 415, 503, 507)
+_IN_PATH = {"name": "server_id", "in": "path", "required": True, "schema": _ID}
+_NODE_IN_PATH = {**_IN_PATH, "name": "name"}
+
+_INTERFACE = _object(
+    {
+        "name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
+        "ifindex": _COUNTER,
+        "kind": _TEXT,
+        "is_up": {"type": "boolean"},
+        "speed_mbps": {"type": "integer"},
+        "start": _TIME,
+        **dict.fromkeys((*_FOUR, "rx_errors", "tx_errors", "rx_dropped", "tx_dropped"), _COUNTER),
+        "master": _TEXT,
+        "lower": _list({"type": "string", "minLength": 1, "maxLength": MAX_NAME}),
+    },
+    ["name", "is_up", *_FOUR],
+)
+_SAMPLE = _object(
+    {
+        "timestamp": {"anyOf": [_TIME, {"type": "number", "description": "seconds since the epoch"}]},
+        "server_id": _ID,
+        "hostname": _TEXT,
+        "boot_id": _TEXT,
+        "seq": _COUNTER,
+        "interval": {"type": "number", "minimum": 0, "description": "seconds"},
+        **_RATES,
+        "network_interfaces": {"type": ["array", "null"], "items": _ref("Interface")},
+    },
+    ["timestamp", "server_id"],
+)
+_RECEIPT = _object(
+    {
+        "accepted": _COUNTER,
+        "duplicates": _COUNTER,
+        "rejected": _list(_object({"line": _COUNTER, "error": _TEXT}, ["line", "error"])),
+    },
+    ["accepted", "duplicates", "rejected"],
+)
+_HEARTBEAT_ANSWER = _object(
+    {
+        "status": {"const": "ok"},
+        "server_registered": {"type": "boolean"},
+        "pending_commands": _list({}),
+        "results_acknowledged": _list({}),
+    }
+)
+_STATUS = {"enum": ["online", "warning", "offline"]}
+_SERVER = _object(
+    {
+        "id": _ID,
+        "hostname": {"type": ["string", "null"]},
+        "status": _STATUS,
+        "last_seen": _TIME,
+        "timestamp": _TIME,
+        **_RATES,
+        "network_interfaces": {"type": ["array", "null"], "items": _ref("Interface")},
+    }
+)
+_NODE = _object(
+    {
+        "name": _ID,
+        "hostname": {"type": ["string", "null"]},
+        "internal_ip": {},
+        "status": _STATUS,
+        "last_seen": {"type": "string", "examples": ["3s ago"]},
+        "last_seen_timestamp": {"type": "number"},
+        "network_interfaces": _list({"type": "string"}),
+        **_RATES,
+        **dict.fromkeys(("network_errin", "network_errout", "network_dropin", "network_dropout"), _COUNTER),
+    }
+)
+_NODE_REPORT = _object(
+    {
+        "name": _ID,
+        "hostname": _TEXT,
+        "internal_ip": _TEXT,
+        "timestamp": {"type": "number", "description": "seconds since the epoch"},
+        "network_interfaces": {"anyOf": [_list({"type": "string"}), _list(_ref("Interface"))]},
+        **_RATES,
+    },
+    ["name"],
+)
+_POINT = _object({"timestamp": _TIME, **dict.fromkeys(("rx_bytes", "tx_bytes"), _COUNTER)})
+_SPARKLINE = _object(
+    {
+        "server_id": _ID,
+        "metric": {"const": "network"},
+        "interface": {"type": ["string", "null"]},
+        "period": {"type": "string"},
+        "data": _list(_POINT),
+    }
+)
+_STATS = _object(
+    {
+        **dict.fromkeys(("total_nodes", "online_nodes", "offline_nodes"), _COUNTER),
+        **{f"{kind}_{rate}": {"type": "number"} for kind in ("avg", "total") for rate in _RATES},
+        "timestamp": _TIME,
+    }
+)
+
+
+def _operation(summary: str, responses: Schema, **more: Any) -> Schema:
+    return {"summary": summary, "responses": responses, **more}
+
+
+def _body(schema: Schema, content_type: str = "application/json") -> Schema:
+    return {"required": True, "content": {content_type: {"schema": schema}}}
+
+
+def _query(name: str, schema: Schema, description: str) -> Schema:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+_SAMPLES = _operation(
+    "Store sample lines, one JSON object a line; answered once they are on disk",
+    _answers(_RECEIPT, *_STORING),
+    requestBody=_body({"type": "string"}, "application/x-ndjson"),
+)
+
+DESCRIPTION: Schema = {
+    "openapi": "3.1.0",
+    "info": {"title": "netcli collector", "version": __version__},
+    "paths": {
+        "/api/v1/samples": {"post": _SAMPLES, "put": _SAMPLES},
+        "/api/v1/agents/heartbeat": {
+            "post": _operation(
+                "Store one sample", _answers(_HEARTBEAT_ANSWER, *_STORING, 422), requestBody=_body(_ref("Sample"))
+            )
+        },
+        "/api/v1/servers": {"get": _operation("All servers", _answers(_list(_ref("Server")), 401))},
+        "/api/v1/servers/{server_id}": {
+            "get": _operation("One server", _answers(_ref("Server"), 401, 404), parameters=[_IN_PATH])
+        },
+        "/api/v1/metrics/sparkline/{server_id}/network": {
+            "get": _operation(
+                "The counters of an interface, or of the node's uplinks, at about thirty moments",
+                _answers(_SPARKLINE, 400, 401, 404),
+                parameters=[
+                    _IN_PATH,
+                    _query("interface", {"type": "string"}, "one interface; without it the node's total"),
+                    _query("period", {"type": "string", "default": "1h"}, "30m, 1h, 7d, 365d"),
+                    _query("points", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 30}, "how many"),
+                ],
+            )
+        },
+        "/api/nodes": {
+            "get": _operation("All nodes", _answers(_list(_ref("Node")), 401)),
+            "post": _operation(
+                "Store one node's report",
+                _answers(
+                    _object({"status": {"const": "success"}, "message": _TEXT, "timestamp": _TIME}), *_STORING, 422
+                ),
+                requestBody=_body(_NODE_REPORT),
+            ),
+        },
+        "/api/nodes/{name}": {
+            "get": _operation("One node", _answers(_ref("Node"), 401, 404), parameters=[_NODE_IN_PATH]),
+            "delete": _operation(
+                "Forget a node in the live view; its files stay",
+                _answers(_object({"status": {"const": "success"}, "message": _TEXT}), 401, 404),
+                parameters=[_NODE_IN_PATH],
+            ),
+        },
+        "/api/stats": {"get": _operation("Counts and rates over all nodes", _answers(_STATS, 401))},
+        "/healthz": {"get": _operation("Alive", _answers(_object({"status": {"const": "ok"}})))},
+        "/openapi.json": {"get": _operation("This description", _answers({"type": "object"}, 401))},
+    },
+    "components": {
+        "schemas": {
+            "Interface": _INTERFACE,
+            "Sample": _SAMPLE,
+            "Server": _SERVER,
+            "Node": _NODE,
+            "Error": _object({"detail": {}}, ["detail"]),
+        }
+    },
+}

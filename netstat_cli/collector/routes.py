@@ -1,0 +1,314 @@
+"""What each route does: a request in, an answer out. The plumbing is server.py's."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import NamedTuple
+
+from netstat_cli.collector.http import HttpError, Request, Response, answer, invalid
+from netstat_cli.collector.live import Live, Node, Thresholds, ago
+from netstat_cli.errors import InvalidSample, Problem, UsageProblem
+from netstat_cli.model import Sample
+from netstat_cli.series import points
+from netstat_cli.store.history import open_history
+from netstat_cli.store.writer import Incoming, Stored, Writer
+from netstat_cli.times import SECOND, format_timestamp, now, parse_duration
+from netstat_cli.topology import INTEGRATED
+from netstat_cli.wire import decode, encode, is_canonical, is_server_id, parse_json, sample_from
+
+DEFAULT_POINTS, MOST_POINTS = 30, 1000
+LONGEST_PERIOD = 100 * 365 * 86400 * SECOND
+INTEGRATED_NAME = "total"
+
+_LINE_TYPES = frozenset(
+    {"", "application/x-ndjson", "application/jsonl", "application/json", "application/octet-stream"}
+)
+_OBJECT_TYPES = frozenset({"", "application/json"})
+_OF_A_HEARTBEAT = ("timestamp", "server_id", "hostname", "boot_id", "seq", "interval", "network_interfaces")
+_RATES = ("network_rx_bytes_per_sec", "network_tx_bytes_per_sec")
+_FAULTS = {"network_errin": "rx_errors", "network_errout": "tx_errors", "network_dropin": "rx_dropped"}
+_FAULTS["network_dropout"] = "tx_dropped"
+
+
+class Collector(NamedTuple):
+    """What the routes work on."""
+
+    data: str
+    writer: Writer
+    live: Live
+    thresholds: Thresholds
+
+    def store(self, incoming: list[Incoming]) -> list[Stored]:
+        """Puts samples into the store and then into the live view. Raises StoreError."""
+        outcome = self.writer.append(incoming)
+        at = now()
+        for stored in outcome:
+            self.live.saw(stored.sample, at)
+        return outcome
+
+
+# What agents send
+
+
+def post_samples(collector: Collector, request: Request) -> Response:
+    """Many lines: the good ones are stored, the others named with their number and what is wrong."""
+    _require_body(request, _LINE_TYPES)
+    incoming, rejected = [], []
+    for number, line in enumerate(request.body.split(b"\n"), 1):
+        if text := line.strip():
+            try:
+                incoming.append(_incoming(text))
+            except InvalidSample as error:
+                rejected.append({"line": number, "error": error.message})
+    outcome = collector.store(incoming) if incoming else []
+    accepted = sum(stored.is_new for stored in outcome)
+    return answer({"accepted": accepted, "duplicates": len(outcome) - accepted, "rejected": rejected})
+
+
+def post_heartbeat(collector: Collector, request: Request) -> Response:
+    """One sample of an agent of the homelab dashboard; what is not about the network is ignored."""
+    _require_body(request, _OBJECT_TYPES)
+    sent = _json_object(request)
+    known = {key: sent[key] for key in (*_OF_A_HEARTBEAT, *_RATES) if key in sent}
+    if "server_id" not in known and "server_guid" in sent:
+        known["server_id"] = sent["server_guid"]
+    sample = sample_from(known)
+    registered = collector.writer.latest.get(sample.server_id) is None
+    collector.store([Incoming(_checked(sample))])
+    registration = {"server_registered": registered, "pending_commands": [], "results_acknowledged": []}
+    return answer({"status": "ok", **registration})
+
+
+def post_node(collector: Collector, request: Request) -> Response:
+    """One node of the cluster map. Its rates become the counters of an interface of their own."""
+    _require_body(request, _OBJECT_TYPES)
+    sample = sample_from(_of_a_node(_json_object(request)))
+    collector.store([Incoming(_checked(sample))])
+    message = f"node {sample.server_id} updated"
+    return answer({"status": "success", "message": message, "timestamp": format_timestamp(now())})
+
+
+def _incoming(text: bytes) -> Incoming:
+    sample = decode(text)
+    return Incoming(sample, text + b"\n") if is_canonical(text, sample) else Incoming(_checked(sample))
+
+
+def _checked(sample: Sample) -> Sample:
+    """The sample, if a line can be made of it at all. Raises InvalidSample."""
+    encode(sample)
+    return sample
+
+
+def _of_a_node(sent: dict[str, object]) -> dict[str, object]:
+    """A node's report as the sample that it means."""
+    known = {key: sent[key] for key in ("hostname", "boot_id", "interval", "internal_ip", *_RATES) if key in sent}
+    known["timestamp"] = sent.get("timestamp", now() / SECOND)
+    if (name := sent.get("name", sent.get("server_id"))) is None:
+        raise InvalidSample([Problem(("name",), "is missing", "missing")])
+    known["server_id"] = name
+    listed = sent.get("network_interfaces")
+    if isinstance(listed, list) and all(isinstance(item, str) for item in listed):
+        known["interface_names"] = listed
+        listed = None
+    if listed is None and any(sent.get(rate) is not None for rate in _RATES):
+        zeros = dict.fromkeys(("rx_bytes", "tx_bytes", "rx_packets", "tx_packets"), 0)
+        faults = {ours: sent[theirs] for theirs, ours in _FAULTS.items() if theirs in sent}
+        listed = [{"name": INTEGRATED_NAME, "kind": INTEGRATED, "is_up": True, **zeros, **faults}]
+    known["network_interfaces"] = listed
+    return known
+
+
+def _require_body(request: Request, types: frozenset[str]) -> None:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in types:
+        wanted = sorted(types - {""})[0 if types is _OBJECT_TYPES else -1]
+        message = f"the content type {content_type!r} is not taken here; send {wanted}"
+        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
+    if not request.body.strip():
+        raise HttpError(HTTPStatus.BAD_REQUEST, "EMPTY_BODY", "the request has no body; send at least one sample")
+
+
+def _json_object(request: Request) -> dict[str, object]:
+    try:
+        sent = parse_json(request.body)
+    except InvalidSample as error:
+        raise HttpError(HTTPStatus.BAD_REQUEST, "INVALID_JSON", f"the body {error.message}") from None
+    if not isinstance(sent, dict):
+        raise HttpError(HTTPStatus.BAD_REQUEST, "INVALID_JSON", "the body should be one JSON object")
+    return sent
+
+
+# What readers ask
+
+
+def get_servers(collector: Collector, _: Request) -> Response:
+    """Every server with its latest sample."""
+    return answer([_server(collector, node) for node in collector.live.nodes()])
+
+
+def get_server(collector: Collector, _: Request, server_id: str) -> Response:
+    """One server with its latest sample."""
+    return answer(_server(collector, _find(collector, server_id)))
+
+
+def get_sparkline(collector: Collector, request: Request, server_id: str) -> Response:
+    """The history of one interface, or of the node, in about thirty points."""
+    _find(collector, server_id)
+    period = request.query.get("period", "1h")
+    interface = request.query.get("interface") or None
+    try:
+        length = parse_duration(period)
+    except UsageProblem as error:
+        raise _bad("INVALID_PERIOD", f"{error.message}; {error.hint}") from None
+    if not 0 < length <= LONGEST_PERIOD:
+        raise _bad("INVALID_PERIOD", "the period should be longer than 0 and at most 100y")
+    count = request.query.get("points", str(DEFAULT_POINTS))
+    if not count.isdecimal() or len(count) > 4 or not 1 <= int(count) <= MOST_POINTS:
+        raise _bad("INVALID_POINTS", f"points should be a number from 1 to {MOST_POINTS}")
+    until = now()
+    with open_history(collector.data, server_id) as history:
+        found = points(history, interface, until - length, until, int(count))
+    data = [
+        {
+            "timestamp": format_timestamp(point.timestamp),
+            "rx_bytes": point.counters.rx_bytes,
+            "tx_bytes": point.counters.tx_bytes,
+            "rx_bytes_per_sec": round(point.rates[0], 2),
+            "tx_bytes_per_sec": round(point.rates[1], 2),
+        }
+        for point in found
+    ]
+    about = {"server_id": server_id, "metric": "network", "interface": interface, "period": period}
+    return answer({**about, "data": data})
+
+
+def get_nodes(collector: Collector, _: Request) -> Response:
+    """Every node with its status and rates."""
+    return answer([_node(collector, node) for node in collector.live.nodes()])
+
+
+def get_node(collector: Collector, _: Request, server_id: str) -> Response:
+    """One node with its status and rates."""
+    return answer(_node(collector, _find(collector, server_id)))
+
+
+def delete_node(collector: Collector, _: Request, server_id: str) -> Response:
+    """Forgets a node in the live view; its files stay."""
+    if not collector.live.forget(server_id):
+        raise _not_found(server_id)
+    return answer({"status": "success", "message": f"node {server_id} is forgotten until it reports again"})
+
+
+def get_stats(collector: Collector, _: Request) -> Response:
+    """How many nodes there are, and what those that are online carry."""
+    at = now()
+    nodes = collector.live.nodes()
+    statuses = [collector.thresholds.status(at - node.arrived) for node in nodes]
+    online = [node.sample for node, status in zip(nodes, statuses, strict=True) if status == "online"]
+    sent = sum(sample.network_tx_bytes_per_sec or 0.0 for sample in online)
+    received = sum(sample.network_rx_bytes_per_sec or 0.0 for sample in online)
+    return answer(
+        {
+            "total_nodes": len(nodes),
+            "online_nodes": len(online),
+            "offline_nodes": statuses.count("offline"),
+            "avg_network_tx_bytes_per_sec": round(sent / max(1, len(online)), 2),
+            "avg_network_rx_bytes_per_sec": round(received / max(1, len(online)), 2),
+            "total_network_tx_bytes_per_sec": round(sent, 2),
+            "total_network_rx_bytes_per_sec": round(received, 2),
+            "timestamp": format_timestamp(at),
+        }
+    )
+
+
+def get_health(_: Collector, __: Request) -> Response:
+    """Alive."""
+    return answer({"status": "ok"})
+
+
+def get_openapi(_: Collector, __: Request) -> Response:
+    """The API's own description."""
+    return answer(importlib.import_module("netstat_cli.collector.openapi").DESCRIPTION)
+
+
+def _server(collector: Collector, node: Node) -> dict[str, object]:
+    sample = node.sample
+    line = parse_json(encode(sample))
+    return {
+        "id": sample.server_id,
+        "hostname": sample.hostname,
+        "status": collector.thresholds.status(now() - node.arrived),
+        "last_seen": format_timestamp(node.arrived),
+        "timestamp": format_timestamp(sample.timestamp),
+        "network_rx_bytes_per_sec": sample.network_rx_bytes_per_sec,
+        "network_tx_bytes_per_sec": sample.network_tx_bytes_per_sec,
+        "network_interfaces": line.get("network_interfaces") if isinstance(line, dict) else None,
+    }
+
+
+def _node(collector: Collector, node: Node) -> dict[str, object]:
+    sample, extra, counted = node.sample, node.sample.extra or {}, node.uplinks
+    silence = now() - node.arrived
+    return {
+        "name": sample.server_id,
+        "hostname": sample.hostname,
+        "internal_ip": extra.get("internal_ip"),
+        "status": collector.thresholds.status(silence),
+        "last_seen": ago(silence),
+        "last_seen_timestamp": node.arrived / SECOND,
+        "network_interfaces": extra.get("interface_names") or [one.name for one in sample.interfaces or ()],
+        "network_tx_bytes_per_sec": sample.network_tx_bytes_per_sec,
+        "network_rx_bytes_per_sec": sample.network_rx_bytes_per_sec,
+        **{theirs: sum(getattr(one, ours) or 0 for one in counted) for theirs, ours in _FAULTS.items()},
+    }
+
+
+def _find(collector: Collector, server_id: str) -> Node:
+    node = collector.live.node(server_id) if is_server_id(server_id) else None
+    if node is None:
+        raise _not_found(server_id)
+    return node
+
+
+def _not_found(server_id: str) -> HttpError:
+    return HttpError(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"no server {server_id[:100]!r} has reported yet")
+
+
+def _bad(code: str, message: str) -> HttpError:
+    return HttpError(HTTPStatus.BAD_REQUEST, code, message)
+
+
+Route = Callable[..., Response]
+_ID = r"(?P<server_id>[^/]+)"
+ROUTES: tuple[tuple[re.Pattern[str], dict[str, Route]], ...] = (
+    (re.compile(r"/api/v1/samples"), {"POST": post_samples, "PUT": post_samples}),
+    (re.compile(r"/api/v1/agents/heartbeat"), {"POST": post_heartbeat}),
+    (re.compile(r"/api/nodes"), {"GET": get_nodes, "POST": post_node}),
+    (re.compile(rf"/api/nodes/{_ID}"), {"GET": get_node, "DELETE": delete_node}),
+    (re.compile(r"/api/v1/servers"), {"GET": get_servers}),
+    (re.compile(rf"/api/v1/servers/{_ID}"), {"GET": get_server}),
+    (re.compile(rf"/api/v1/metrics/sparkline/{_ID}/network"), {"GET": get_sparkline}),
+    (re.compile(r"/api/stats"), {"GET": get_stats}),
+    (re.compile(r"/healthz"), {"GET": get_health}),
+    (re.compile(r"/openapi\.json"), {"GET": get_openapi}),
+)
+
+
+def route(collector: Collector, request: Request) -> Response:
+    """The answer to a request. Raises HttpError and StoreError."""
+    method = "GET" if request.method == "HEAD" else request.method
+    for pattern, methods in ROUTES:
+        if match := pattern.fullmatch(request.path.rstrip("/") or "/"):
+            if method not in methods:
+                allowed = ", ".join(methods)
+                message = f"{method} is not done here; {allowed} is"
+                raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message, (("Allow", allowed),))
+            try:
+                return methods[method](collector, request, **match.groupdict())
+            except InvalidSample as error:
+                return invalid(error)
+    known = "/api/v1/samples, /api/v1/servers, /api/nodes, /api/stats, /healthz, /openapi.json"
+    raise HttpError(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"there is no such page; see {known}")

@@ -1,0 +1,273 @@
+"""The plumbing of the collector: sockets, threads, HTTP/1.1 on http.server. What a request means is routes.py's.
+
+http.server's own reading of headers goes through the email package; the few lines here that replace it cost a tenth and
+know limits.
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import io
+import socket
+import sys
+import threading
+import zlib
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from netstat_cli import __version__
+from netstat_cli.collector.http import HttpError, Request, Response
+from netstat_cli.collector.routes import Collector, route
+from netstat_cli.errors import NetcliError, StoreFull
+from netstat_cli.store.writer import Warn
+
+MAX_BODY = 16 << 20
+MAX_LINE = 8 << 10
+MAX_HEADERS = 64
+IDLE_SECONDS = 75.0
+CLOSING_SECONDS = 10.0
+RETRY_AFTER = (("Retry-After", "5"),)
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def url(self, port: int) -> str:
+        """The address as a client writes it."""
+        return f"http://[{self.host}]:{port}" if ":" in self.host else f"http://{self.host}:{port}"
+
+
+class Server(ThreadingHTTPServer):
+    """Listens, and answers each connection in a thread of its own."""
+
+    daemon_threads = True
+    request_queue_size = 512
+
+    def __init__(self, address: Address, collector: Collector, warn: Warn) -> None:
+        """Raises NetcliError if the address cannot be listened on."""
+        self.collector = collector
+        self.warn = warn
+        self.closing = False
+        self._busy = 0
+        self._idle = threading.Condition()
+        self.address_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        try:
+            super().__init__(address, Handler)
+        except OSError as error:
+            hint = (
+                "another program listens there; choose another with --listen HOST:PORT"
+                if error.errno == errno.EADDRINUSE
+                else None
+            )
+            message = f"cannot listen on {address.host}:{address.port}: {error.strerror or error}"
+            raise NetcliError(message, hint=hint) from error
+        self.url = address.url(self.server_address[1])
+
+    def server_bind(self) -> None:
+        """Binds without asking the resolver for a name, which http.server would wait for."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def answer(self, request: Request) -> Response:
+        """The answer to a request, whatever happens."""
+        with self._idle:
+            self._busy += 1
+        try:
+            return route(self.collector, request)
+        except HttpError as error:
+            return error.response()
+        except StoreFull as error:
+            return HttpError(HTTPStatus.INSUFFICIENT_STORAGE, "STORE_FULL", error.message, RETRY_AFTER).response()
+        except NetcliError as error:
+            return HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", error.message, RETRY_AFTER).response()
+        except Exception as error:  # noqa: BLE001  the client must get an answer and the operator a word
+            self.warn(f"{request.method} {request.path!r} failed: {error!r}")
+            return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", "an error in the collector").response()
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
+
+    def finish(self) -> None:
+        """Stops listening and waits for the requests that were already taken."""
+        self.closing = True
+        self.shutdown()
+        self.server_close()
+        with self._idle:
+            self._idle.wait_for(lambda: self._busy == 0, CLOSING_SECONDS)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke is the client's affair; anything else is told."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            self.warn(f"a connection failed: {error!r}")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection: requests one after the other until either side has enough."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = IDLE_SECONDS
+    disable_nagle_algorithm = True
+    server: Server
+
+    def handle_one_request(self) -> None:
+        """Reads a request, answers it, and decides whether another may follow."""
+        self.close_connection = True
+        try:
+            line = self.rfile.readline(MAX_LINE + 1)
+            if not line.strip():
+                return
+            try:
+                request = self._read_request(line)
+            except HttpError as error:
+                self._send(error.response(), "GET")
+                self._drain()
+                return
+            response = self.server.answer(request)
+            self.close_connection |= self.server.closing
+            self._send(response, request.method)
+        except (TimeoutError, ConnectionError):
+            self.close_connection = True
+
+    def _read_request(self, line: bytes) -> Request:
+        if len(line) > MAX_LINE:
+            raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG, "URI_TOO_LONG", f"over {MAX_LINE} bytes in a line")
+        words = line.decode("latin-1").split()
+        if len(words) != 3 or words[2] not in ("HTTP/1.1", "HTTP/1.0"):
+            raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "this is an HTTP/1.1 server")
+        self.command, target, version = words
+        headers = self._read_headers()
+        connection = headers.get("connection", "").lower()
+        self.close_connection = "close" in connection or (version == "HTTP/1.0" and "keep-alive" not in connection)
+        if headers.get("expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = unpack(self._read_body(headers), headers.get("content-encoding", ""))
+        parts = urlsplit(target)
+        return Request(self.command, unquote(parts.path), dict(parse_qsl(parts.query)), headers, body)
+
+    def _read_headers(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        for _ in range(MAX_HEADERS + 1):
+            line = self.rfile.readline(MAX_LINE + 1)
+            if line in (b"\r\n", b"\n"):
+                return headers
+            name, colon, value = line.decode("latin-1").partition(":")
+            name = name.lower()
+            if len(line) > MAX_LINE:
+                raise _too_many_headers()
+            if not colon or not name or name != name.strip():
+                raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "a header line cannot be understood")
+            if name in headers and name in ("content-length", "transfer-encoding", "host"):
+                raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", f"the header {name} comes twice")
+            headers[name] = value.strip()
+        raise _too_many_headers()
+
+    def _read_body(self, headers: dict[str, str]) -> bytes:
+        encoding = headers.get("transfer-encoding")
+        length = headers.get("content-length")
+        if encoding is not None:
+            if encoding.lower() != "chunked" or length is not None:
+                raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "of transfer encodings only chunked is known")
+            return self._read_chunks()
+        if length is None:
+            if self.command in ("POST", "PUT"):
+                raise HttpError(HTTPStatus.LENGTH_REQUIRED, "LENGTH_REQUIRED", "send a Content-Length, or chunks")
+            return b""
+        if not length.isdecimal() or len(length) > 18:
+            raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "the Content-Length is not a number")
+        if int(length) > MAX_BODY:
+            raise too_large()
+        return self._read_exactly(int(length))
+
+    def _read_chunks(self) -> bytes:
+        body = io.BytesIO()
+        while True:
+            line = self.rfile.readline(MAX_LINE)
+            size = line.partition(b";")[0].strip()
+            if not size or len(size) > 8 or not all(digit in b"0123456789abcdefABCDEF" for digit in size):
+                raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "the chunks of the body cannot be understood")
+            if (length := int(size, 16)) == 0:
+                self._read_headers()  # trailers
+                return body.getvalue()
+            if body.tell() + length > MAX_BODY:
+                raise too_large()
+            body.write(self._read_exactly(length))
+            self._read_exactly(2)
+
+    def _read_exactly(self, length: int) -> bytes:
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("the client went away in the middle of a body")
+        return body
+
+    def _send(self, response: Response, method: str) -> None:
+        status = HTTPStatus(response.status)
+        head = [
+            f"HTTP/1.1 {status.value} {status.phrase}",
+            f"Server: netcli/{__version__}",
+            f"Date: {self.date_time_string()}",
+            f"Content-Type: {response.content_type}",
+            f"Content-Length: {len(response.body)}",
+            *[f"{name}: {value}" for name, value in response.headers],
+        ]
+        if self.close_connection:
+            head.append("Connection: close")
+        text = "\r\n".join(head).encode("latin-1") + b"\r\n\r\n"
+        self.wfile.write(text if method == "HEAD" else text + response.body)
+
+    def _drain(self) -> None:
+        """Takes what the client is still sending, so that it reads the answer instead of a reset."""
+        self.connection.shutdown(socket.SHUT_WR)
+        self.connection.settimeout(1.0)
+        for _ in range(256):
+            if not self.rfile.read1(1 << 16):
+                return
+
+
+def unpack(body: bytes, encoding: str) -> bytes:
+    """A body without its content encoding. Raises HttpError."""
+    if encoding.lower() in ("", "identity"):
+        return body
+    if encoding.lower() not in ("gzip", "x-gzip"):
+        message = f"the content encoding {encoding[:40]!r} is not known; send gzip or none"
+        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_ENCODING", message)
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+            text = file.read(MAX_BODY + 1)
+    except (OSError, EOFError, zlib.error):
+        raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_GZIP", "the body is not the gzip that its header says") from None
+    if len(text) > MAX_BODY:
+        raise too_large()
+    return text
+
+
+def too_large() -> HttpError:
+    """The answer to a body over the limit."""
+    message = f"a body may have {MAX_BODY >> 20} MiB, also when unpacked; send the lines in smaller batches"
+    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", message)
+
+
+def _too_many_headers() -> HttpError:
+    message = f"a request may have {MAX_HEADERS} headers of {MAX_LINE} bytes"
+    return HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HEADERS_TOO_LARGE", message)
+
+
+def serve_in_thread(server: Server) -> Callable[[], None]:
+    """Starts answering in the background; returns what ends it."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="accept", daemon=True)
+    thread.start()
+
+    def finish() -> None:
+        server.finish()
+        thread.join()
+
+    return finish
