@@ -37,15 +37,15 @@ For real, on many:
 
 @click.command("demo", short_help="Try it, in five seconds.")
 def command() -> None:
-    """Try it: start a collector on a free loopback port, sample this machine's real interfaces for five seconds, deliver
-    the samples over HTTP, and show what the store then holds. Nothing in it is canned."""
+    """Try it: start a collector on a free loopback port, sample this machine's interfaces for five seconds, deliver the
+    samples over HTTP, and show what the store then holds. Nothing in it is canned."""
     data = tempfile.mkdtemp(prefix="netcli-demo-")
     server_id, hostname = this_host()
     with Writer(data, "netcli demo", warn) as writer:
         server = Server(Address("127.0.0.1", 0), Collector(data, writer, Live((), now()), Thresholds()), warn)
         finish = serve_in_thread(server)
         click.echo(f"collector  {server.url}, storing in {data}")
-        click.echo(f"samples    {SAMPLES} of this machine's interfaces, one every {INTERVAL}s, sent over HTTP …")
+        click.echo(f"samples    {SAMPLES} of this machine's interfaces, one each {INTERVAL}s, sent over HTTP …")
         sampler = Sampler(
             open_source("auto", "/proc", "/sys", warn), Selection(loopback=True), server_id, hostname, INTERVAL
         )

@@ -46,8 +46,14 @@ class Collector(NamedTuple):
         outcome = self.writer.append(incoming)
         at = now()
         for stored in outcome:
-            self.live.saw(stored.sample, at)
+            if stored.error is None:
+                self.live.saw(stored.sample, at)
         return outcome
+
+    def store_one(self, sample: Sample) -> None:
+        """The same for one sample. Raises InvalidSample too."""
+        if (error := self.store([Incoming(sample)])[0].error) is not None:
+            raise error
 
 
 # What agents send
@@ -56,16 +62,19 @@ class Collector(NamedTuple):
 def post_samples(collector: Collector, request: Request) -> Response:
     """Many lines: the good ones are stored, the others named with their number and what is wrong."""
     _require_body(request, _LINE_TYPES)
-    incoming, rejected = [], []
+    incoming, errors = {}, {}
     for number, line in enumerate(request.body.split(b"\n"), 1):
         if text := line.strip():
             try:
-                incoming.append(_incoming(text))
+                incoming[number] = _incoming(text)
             except InvalidSample as error:
-                rejected.append({"line": number, "error": error.message})
-    outcome = collector.store(incoming) if incoming else []
-    accepted = sum(stored.is_new for stored in outcome)
-    return answer({"accepted": accepted, "duplicates": len(outcome) - accepted, "rejected": rejected})
+                errors[number] = error.message
+    outcome = collector.store(list(incoming.values())) if incoming else []
+    errors |= {number: one.error.message for number, one in zip(incoming, outcome, strict=True) if one.error}
+    accepted = sum(one.is_new for one in outcome)
+    duplicates = sum(not one.is_new and one.error is None for one in outcome)
+    rejected = [{"line": number, "error": errors[number]} for number in sorted(errors)]
+    return answer({"accepted": accepted, "duplicates": duplicates, "rejected": rejected})
 
 
 def post_heartbeat(collector: Collector, request: Request) -> Response:
@@ -77,7 +86,7 @@ def post_heartbeat(collector: Collector, request: Request) -> Response:
         known["server_id"] = sent["server_guid"]
     sample = sample_from(known)
     registered = collector.writer.latest.get(sample.server_id) is None
-    collector.store([Incoming(_checked(sample))])
+    collector.store_one(sample)
     registration = {"server_registered": registered, "pending_commands": [], "results_acknowledged": []}
     return answer({"status": "ok", **registration})
 
@@ -86,20 +95,14 @@ def post_node(collector: Collector, request: Request) -> Response:
     """One node of the cluster map. Its rates become the counters of an interface of their own."""
     _require_body(request, _OBJECT_TYPES)
     sample = sample_from(_of_a_node(_json_object(request)))
-    collector.store([Incoming(_checked(sample))])
+    collector.store_one(sample)
     message = f"node {sample.server_id} updated"
     return answer({"status": "success", "message": message, "timestamp": format_timestamp(now())})
 
 
 def _incoming(text: bytes) -> Incoming:
     sample = decode(text)
-    return Incoming(sample, text + b"\n") if is_canonical(text, sample) else Incoming(_checked(sample))
-
-
-def _checked(sample: Sample) -> Sample:
-    """The sample, if a line can be made of it at all. Raises InvalidSample."""
-    encode(sample)
-    return sample
+    return Incoming(sample, text + b"\n") if is_canonical(text, sample) else Incoming(sample)
 
 
 def _of_a_node(sent: dict[str, object]) -> dict[str, object]:

@@ -12,8 +12,11 @@ import io
 import socket
 import sys
 import threading
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -151,8 +154,8 @@ class Handler(BaseHTTPRequestHandler):
         if headers.get("expect", "").lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = unpack(self._read_body(headers), headers.get("content-encoding", ""))
-        parts = urlsplit(target)
-        return Request(self.command, unquote(parts.path), dict(parse_qsl(parts.query)), headers, body)
+        path, query = split_target(target)
+        return Request(self.command, path, query, headers, body)
 
     def _read_headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -214,7 +217,7 @@ class Handler(BaseHTTPRequestHandler):
         head = [
             f"HTTP/1.1 {status.value} {status.phrase}",
             f"Server: netcli/{__version__}",
-            f"Date: {self.date_time_string()}",
+            f"Date: {http_date(int(time.time()))}",
             f"Content-Type: {response.content_type}",
             f"Content-Length: {len(response.body)}",
             *[f"{name}: {value}" for name, value in response.headers],
@@ -231,6 +234,22 @@ class Handler(BaseHTTPRequestHandler):
         for _ in range(256):
             if not self.rfile.read1(1 << 16):
                 return
+
+
+@lru_cache(maxsize=256)
+def split_target(target: str) -> tuple[str, Mapping[str, str]]:
+    """The path and the query of a request's target, unquoted."""
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "the address cannot be understood") from None
+    return unquote(parts.path), dict(parse_qsl(parts.query))
+
+
+@lru_cache(maxsize=1)
+def http_date(second: int) -> str:
+    """The Date header of all answers in the same second."""
+    return formatdate(second, usegmt=True)
 
 
 def unpack(body: bytes, encoding: str) -> bytes:

@@ -10,7 +10,7 @@ from netstat_cli.errors import StoreError, StoreFull
 from netstat_cli.store.layout import FILE_MODE, FOLDER_MODE, sync_folder
 from netstat_cli.store.segment import LOOK, to_line
 
-OPEN_FILES = 64
+OPEN_FILES = 256
 
 
 class Disk:
@@ -34,25 +34,44 @@ class AppendFile:
         self.torn = 0
         """Bytes of a torn last line that were cut off when it was opened."""
         self._disk = disk
-        self._fd = _open_durably(path)
-        size = os.fstat(self._fd).st_size
-        self._size, self.last_timestamp = _end_of(self._fd, size)
-        if self._size < size:
-            self.torn = size - self._size
-            os.ftruncate(self._fd, self._size)
+        self._fd, self._is_new = _open_or_create(path)
+        length = os.fstat(self._fd).st_size
+        self.size, self.last_timestamp = _end_of(self._fd, length)
+        self._before = (self.size, self.last_timestamp)
+        if self.size < length:
+            self.torn = length - self.size
+            os.ftruncate(self._fd, self.size)
 
     def append(self, lines: bytes, last_timestamp: int) -> None:
-        """Adds whole lines and returns once they are on disk. Raises OSError, and then the file is as it was before."""
+        """Adds whole lines, not yet durable. Raises OSError, and then the file is as it was before."""
+        self._before = (self.size, self.last_timestamp)
         try:
             rest = memoryview(lines)
             while rest:
                 rest = rest[self._disk.write(self._fd, rest) :]
+        except OSError:
+            self.take_back()
+            raise
+        self.size += len(lines)
+        self.last_timestamp = last_timestamp
+
+    def take_back(self) -> None:
+        """Undoes the last append."""
+        self.size, self.last_timestamp = self._before
+        os.ftruncate(self._fd, self.size)
+
+    def sync(self) -> None:
+        """Returns once all of it is on disk. Raises OSError, and then the last append is undone."""
+        try:
             self._disk.sync(self._fd)
         except OSError:
-            os.ftruncate(self._fd, self._size)
+            self.take_back()
             raise
-        self._size += len(lines)
-        self.last_timestamp = last_timestamp
+        if self._is_new:
+            folder = os.path.dirname(self.path)
+            sync_folder(folder)
+            sync_folder(os.path.dirname(folder))
+            self._is_new = False
 
     def close(self) -> None:
         """Gives the file back."""
@@ -98,19 +117,15 @@ def store_error(path: str, error: OSError) -> StoreError:
     return StoreError(f"cannot store samples in {path}: {error.strerror}", hint="nothing of it was acknowledged")
 
 
-def _open_durably(path: str) -> int:
+def _open_or_create(path: str) -> tuple[int, bool]:
     flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
     try:
-        return os.open(path, flags)
+        return os.open(path, flags), False
     except FileNotFoundError:
-        pass
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
-        os.mkdir(folder, FOLDER_MODE)
-        sync_folder(os.path.dirname(folder))
-    fd = os.open(path, flags | os.O_CREAT, FILE_MODE)
-    sync_folder(folder)
-    return fd
+        folder = os.path.dirname(path)
+        if not os.path.isdir(folder):
+            os.mkdir(folder, FOLDER_MODE)
+        return os.open(path, flags | os.O_CREAT, FILE_MODE), True
 
 
 def _end_of(fd: int, size: int) -> tuple[int, int]:

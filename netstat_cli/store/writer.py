@@ -11,15 +11,18 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from operator import itemgetter
 from typing import NamedTuple
 
 from netstat_cli.counters import complete
-from netstat_cli.errors import NetcliError, StoreError, StoreLocked
+from netstat_cli.errors import InvalidSample, NetcliError, StoreError, StoreLocked
 from netstat_cli.model import Sample
 from netstat_cli.store.appending import AppendFiles, Disk, store_error
 from netstat_cli.store.history import open_history
+from netstat_cli.store.journal import Journal
 from netstat_cli.store.layout import CLOSED, FILE_MODE, LATE, PLAIN, create, day_path, days, servers
 from netstat_cli.times import DAY, day_of, day_start
+from netstat_cli.topology import INTEGRATED
 from netstat_cli.wire import decode, encode
 
 REMEMBERED_DAYS = 32
@@ -38,6 +41,8 @@ class Stored(NamedTuple):
 
     sample: Sample
     is_new: bool
+    error: InvalidSample | None = None
+    """Why no line can be made of it."""
 
 
 class _Ticket:
@@ -45,7 +50,7 @@ class _Ticket:
 
     def __init__(self, incoming: list[Incoming]) -> None:
         self.incoming = incoming
-        self.outcome: list[Stored] = []
+        self.outcome = [Stored(one.sample, False) for one in incoming]
         self.error: NetcliError | None = None
         self._done = threading.Lock()
         self._done.acquire()
@@ -77,7 +82,9 @@ class Writer:
         create(data)
         self._data = data
         self._lock = _lock(data, who)
-        self._files = AppendFiles(disk or Disk())
+        disk = disk or Disk()
+        self._files = AppendFiles(disk)
+        self._journal = Journal(data, disk, warn)
         self._known: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
         self.latest: dict[str, Sample] = {}
         """The newest sample of every server: its next one is completed from it, and the live view begins with it."""
@@ -111,6 +118,7 @@ class Writer:
             self._closing = True
             self._wake.notify()
         self._thread.join()
+        self._journal.close()
         self._files.close()
         os.close(self._lock)
 
@@ -129,6 +137,16 @@ class Writer:
                 last = history.last()
             if last is not None:
                 self.latest[server_id] = decode(last.text)
+        self._replay()
+
+    def _replay(self) -> None:
+        """Puts back what a crash of the machine took from the files but not from the journal."""
+        ticket = _Ticket([Incoming(decode(line), line + b"\n") for line in self._journal.left_behind()])
+        if ticket.incoming:
+            self._commit([ticket])
+            ticket.finish()
+            ticket.wait()
+            self._journal.close()
 
     def _run(self) -> None:
         while True:
@@ -148,18 +166,37 @@ class Writer:
 
     def _commit(self, tickets: list[_Ticket]) -> None:
         batches: dict[str, _Batch] = {}
-        for ticket in tickets:
+        waiting = [(one.sample.timestamp, ticket, i) for ticket in tickets for i, one in enumerate(ticket.incoming)]
+        for _, ticket, i in sorted(waiting, key=itemgetter(0)):  # senders overtake each other on their way here
             try:
-                ticket.outcome = [self._place(incoming, ticket, batches) for incoming in ticket.incoming]
+                ticket.outcome[i] = self._place(ticket.incoming[i], ticket, batches)
+            except InvalidSample as error:
+                ticket.outcome[i] = Stored(ticket.incoming[i].sample, False, error)
             except NetcliError as error:
                 ticket.error = error
             except OSError as error:
-                ticket.error = store_error(self._data, error)
-        for path, batch in batches.items():
-            try:
-                self._files.get(path).append(b"".join(batch.lines), batch.last_timestamp)
-            except OSError as error:
+                ticket.error = store_error(f"{self._data}/lock", error)
+        written = [(path, batch) for path, batch in batches.items() if self._write(path, batch)]
+        try:
+            if len(written) == 1:
+                self._files.get(written[0][0]).sync()
+            elif written:
+                lines = b"".join([line for _, batch in written for line in batch.lines])
+                self._journal.append(lines, [path for path, _ in written])
+        except OSError as error:
+            for path, batch in written:
+                if len(written) > 1:
+                    self._files.get(path).take_back()
                 self._undo(path, batch, store_error(path, error))
+
+    def _write(self, path: str, batch: _Batch) -> bool:
+        """Adds the lines to their file; whether that went well."""
+        try:
+            self._files.get(path).append(b"".join(batch.lines), batch.last_timestamp)
+        except OSError as error:
+            self._undo(path, batch, store_error(path, error))
+            return False
+        return True
 
     def _undo(self, path: str, batch: _Batch, error: StoreError) -> None:
         """Forgets what was planned on top of lines that did not reach the disk."""
@@ -229,9 +266,13 @@ class Writer:
         return times
 
     def _sample_before(self, sample: Sample) -> Sample | None:
+        """What to complete a sample from. A late one begins runs of its own, which is harmless; but where counters are
+        integrated, they go on from those that were stored before it."""
         latest = self.latest.get(sample.server_id)
         if latest is None or latest.timestamp < sample.timestamp:
             return latest
+        if all(interface.kind != INTEGRATED for interface in sample.interfaces or ()):
+            return None
         with open_history(self._data, sample.server_id) as history:
             before = history.floor(sample.timestamp - 1)
         return None if before is None else decode(before.text)
