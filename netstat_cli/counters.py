@@ -10,10 +10,12 @@ device and none of its counters fell; `start` names it. The increase between a s
     same device, fell otherwise; same name, other device    reset            cur
     name and device never seen, the sample before recent    created since    cur, if the link can carry it, else 0
     anything else never seen                                unknown          0
+    a kernel's counter after integrated ones, or before     unknown          0
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from netstat_cli.model import NO_TRAFFIC, Interface, Sample, Traffic, counters
@@ -140,7 +142,8 @@ def growth(cur: Seen, named: Seen | None, device: Seen | None, before: int | Non
     since = [earlier.timestamp]
     since += [named.timestamp] if named is not None else []
     since += [before] if before is not None and not counts_on else []
-    return Growth(max(since), cur.timestamp, increase(earlier, cur))
+    other_origin = (earlier.interface.kind == INTEGRATED) != (cur.interface.kind == INTEGRATED)
+    return Growth(max(since), cur.timestamp, NO_TRAFFIC if other_origin else increase(earlier, cur))
 
 
 class Ledger:
@@ -169,6 +172,43 @@ class Ledger:
     def _growth(self, cur: Seen, gap: int) -> Growth:
         device = self._by_device.get(cur.device) if cur.device is not None else None
         return growth(cur, self._by_name.get(cur.interface.name), device, self._before, gap)
+
+
+def mistimed(samples: Sequence[Sample], before: Sample | None = None) -> set[int]:
+    """The moments of those samples (in time order, `before` preceding them) that a clock put in the wrong place.
+
+    When a clock is set back, what was sampled before comes to stand among what is sampled after, and its counters are
+    older than those around it. Such a sample shows a device with counters lower than just before, although its run
+    began earlier or the run before it goes on later: no reset looks like that. Left out, it costs not a byte, because
+    the counters around it went on counting.
+    """
+    runs = {_run(one, i): n for n, one in enumerate(samples) for i in one.interfaces or ()}
+    last: dict[tuple[object, ...], tuple[Sample, Interface]] = {}
+    wrong: set[int] = set()
+    for number, sample in enumerate([before, *samples] if before else samples, -1 if before else 0):
+        present = [(_device(sample, i), i) for i in sample.interfaces or ()]
+        if any(_contradicts(i, *last[key], runs, number) for key, i in present if key in last):
+            wrong.add(sample.timestamp)
+        else:
+            last.update((key, (sample, i)) for key, i in present)
+    return wrong
+
+
+def _contradicts(
+    cur: Interface, earlier: Sample, prev: Interface, runs: dict[tuple[object, ...], int], number: int
+) -> bool:
+    if not fell(prev, cur) or cur.start is None:
+        return False
+    return cur.start <= earlier.timestamp or runs.get(_run(earlier, prev), -1) > number
+
+
+def _device(sample: Sample, interface: Interface) -> tuple[object, ...]:
+    known = sample.boot_id is not None and interface.ifindex is not None
+    return (sample.boot_id, interface.ifindex) if known else (interface.name,)
+
+
+def _run(sample: Sample, interface: Interface) -> tuple[object, ...]:
+    return (interface.name, interface.start, *_device(sample, interface))
 
 
 def complete(cur: Sample, prev: Sample | None, elapsed: float | None = None) -> Sample:

@@ -6,10 +6,11 @@ search for where it happened. counters.Ledger, which looks at every line, define
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from netstat_cli.counters import Growth, Seen, growth, max_gap, same_run
 from netstat_cli.model import NO_TRAFFIC, Sample, Traffic, counters
@@ -62,6 +63,27 @@ class Series(NamedTuple):
     def seconds(self) -> float:
         """How much of the time is covered by samples."""
         return sum(bucket.seconds for bucket in self.buckets)
+
+
+def to_wire(one: Series) -> dict[str, object]:
+    """A series as JSON can carry it."""
+    buckets = [[b.since, b.until, *b.traffic, b.seconds, b.gap] for b in one.buckets]
+    return {"server_id": one.server_id, "interface": one.interface, "current": one.current, "buckets": buckets}
+
+
+def from_wire(obj: Any) -> Series:
+    """The same back. Raises TypeError, KeyError or ValueError for anything else."""
+    buckets = [
+        Bucket(int(b[0]), int(b[1]), Traffic(*map(int, b[2:6])), float(b[6]), bool(b[7])) for b in obj["buckets"]
+    ]
+    current = obj["current"]
+    return Series(str(obj["server_id"]), obj["interface"], buckets, (current[0], current[1]) if current else None)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The nearest-rank percentile: the smallest of the values that this share of them does not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
 
 
 def add(amounts: Iterable[Traffic]) -> Traffic:

@@ -17,7 +17,9 @@ COMMANDS = {
     "send": "Deliver sample lines to a collector.",
     "serve": "Run the collector: an HTTP server that stores JSON lines.",
     "spark": "Draw sparklines of the traffic of interfaces.",
+    "report": "Totals per hour, day or month; quota and 95th percentile.",
     "nodes": "Show all nodes, or the interfaces of one.",
+    "store": "Look after the store: info, verify, compact, prune, import.",
     "demo": "Try it: collect, send, serve and spark on this machine, in five seconds.",
 }
 

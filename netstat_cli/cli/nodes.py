@@ -8,18 +8,17 @@ from typing import Any, NamedTuple
 import click
 from tabulate import tabulate
 
-from netstat_cli.cli.options import SERVER_ID, data_dir, data_option, json_option
-from netstat_cli.cli.reading import stored_histories
+from netstat_cli.cli.options import SERVER_ID, data_option, from_option, json_option
+from netstat_cli.cli.reading import open_reader
 from netstat_cli.collector.live import Thresholds, ago
 from netstat_cli.model import Interface, Sample
+from netstat_cli.reader import Reader
 from netstat_cli.render.spark import sparkline
 from netstat_cli.render.text import printable
 from netstat_cli.render.units import Units, format_amount, format_megabytes
-from netstat_cli.series import Series, equal_edges, series, uplink_names
-from netstat_cli.store.history import History
+from netstat_cli.series import Series, equal_edges
 from netstat_cli.times import HOUR, format_timestamp, now
 from netstat_cli.topology import kind_of, standing, uplinks
-from netstat_cli.wire import decode
 
 SPARK_WIDTH = 20
 
@@ -36,8 +35,9 @@ class Node(NamedTuple):
 @click.command("nodes", short_help="Show all nodes, or the interfaces of one.")
 @click.argument("node", type=SERVER_ID, required=False)
 @json_option
+@from_option
 @data_option
-def command(node: str | None, as_json: bool, data: str | None) -> None:
+def command(node: str | None, as_json: bool, peer: str | None, data: str | None) -> None:
     """Show every node with its status, rates and last hour; or the interfaces of one NODE, and which of them count.
 
     A node is online when its last sample is less than a minute old, offline after two.
@@ -46,12 +46,14 @@ def command(node: str | None, as_json: bool, data: str | None) -> None:
       netcli nodes
       netcli nodes web1
     """
-    histories = stored_histories(data_dir(data), node)
+    reader = open_reader(data, node, peer)
     at = now()
+    latest = reader.latest()
     if node is not None:
-        show_interfaces(histories[0], at, as_json)
+        for sample in latest:
+            show_interfaces(reader, sample, at, as_json)
         return
-    nodes = [found for history in histories if (found := _node(history, at))]
+    nodes = [_node(reader, sample, at) for sample in latest]
     if as_json:
         click.echo(json.dumps([_node_json(one, at) for one in nodes], indent=2))
         return
@@ -92,20 +94,18 @@ def totals_line(nodes: list[Node]) -> str:
     )
 
 
-def show_interfaces(history: History, at: int, as_json: bool) -> None:
+def show_interfaces(reader: Reader, sample: Sample, at: int, as_json: bool) -> None:
     """The interfaces of one node."""
-    last = history.last()
-    sample = decode(last.text) if last else None
-    found = sample.interfaces or () if sample else ()
+    found = sample.interfaces or ()
     counted = uplinks(found)
-    edges = _last_hour(history, at)
-    hours = [series(history, [one.name], edges, one.name) for one in found]
+    edges = _last_hour(reader, sample.server_id, at)
+    hours = [reader.series(sample.server_id, one.name, edges) for one in found]
     if as_json:
         listed = [_interface_json(one, counted, hour) for one, hour in zip(found, hours, strict=True)]
         click.echo(json.dumps(listed, indent=2))
         return
     if not found:
-        click.echo(f"{history.server_id} has sent nothing about its interfaces yet")
+        click.echo(f"{sample.server_id} has sent nothing about its interfaces yet")
         return
     rows = [
         [
@@ -144,20 +144,15 @@ def glyphs(hour: Series) -> str:
     return sparkline(values, max((value for value in values if value is not None), default=0.0))[0]
 
 
-def _node(history: History, at: int) -> Node | None:
-    last = history.last()
-    if last is None:
-        return None
-    silence = max(0, at - last.timestamp)
-    edges = _last_hour(history, at)
-    hour = series(history, uplink_names(history, edges), edges)
-    return Node(decode(last.text), Thresholds().status(silence), silence, hour)
+def _node(reader: Reader, sample: Sample, at: int) -> Node:
+    silence = max(0, at - sample.timestamp)
+    hour = reader.series(sample.server_id, None, _last_hour(reader, sample.server_id, at))
+    return Node(sample, Thresholds().status(silence), silence, hour)
 
 
-def _last_hour(history: History, at: int) -> list[int]:
+def _last_hour(reader: Reader, server_id: str, at: int) -> list[int]:
     """The edges of the last hour, or of what is stored of it."""
-    first = history.first()
-    begin = max(at - HOUR, first.timestamp if first else 0)
+    begin = max(at - HOUR, reader.first(server_id) or 0)
     return equal_edges(begin if begin < at else at - 1, at, min(SPARK_WIDTH, max(1, at - begin)))
 
 

@@ -1,32 +1,41 @@
-"""How commands that show something come to their histories and their span of time."""
+"""How commands that show something come to their data and their span of time."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import IO
 
-from netstat_cli.cli.options import warn
+import click
+
+from netstat_cli.cli.options import data_dir, warn
 from netstat_cli.counters import complete
 from netstat_cli.errors import InvalidSample, NothingStored
 from netstat_cli.model import Sample
-from netstat_cli.store.history import History, history_of, open_history
-from netstat_cli.store.layout import servers
+from netstat_cli.reader import HistoryReader, Reader, store_reader
+from netstat_cli.store.history import history_of
+from netstat_cli.times import HOUR, format_timestamp, now, parse_when
 from netstat_cli.wire import decode
 
 
-def stored_histories(data: str, server: str | None) -> list[History]:
-    """The histories in a store: of one server, or of all. Raises NothingStored."""
-    known = servers(data)
-    if server is not None and server not in known:
-        raise NothingStored(f"no server {server!r} in {data}", hint=f"there are: {', '.join(known) or 'none yet'}")
-    if not known:
-        raise NothingStored(f"no samples are stored in {data} yet", hint="start with: netcli collect --store")
-    return [open_history(data, name) for name in ([server] if server else known)]
+def open_reader(
+    data: str | None, server: str | None = None, peer: str | None = None, files: tuple[IO[bytes], ...] = ()
+) -> Reader:
+    """Reads files and pipes if there are any, else another collector if it is named, else the store."""
+    if bool(files) + bool(peer) + bool(data) > 1:
+        raise click.UsageError("files, --from and --data are different places to read; choose one")
+    if files:
+        return files_reader(files, server)
+    if peer:
+        from netstat_cli.transport.remote import RemoteReader
+
+        return RemoteReader(peer, server)
+    return store_reader(data_dir(data), server)
 
 
-def given_histories(files: Iterable[IO[bytes]], server: str | None) -> list[History]:
-    """The histories in files and pipes. A line that is no sample is told and left out. Raises NothingStored."""
+def files_reader(files: Iterable[IO[bytes]], server: str | None) -> HistoryReader:
+    """Reads sample lines from files and pipes. A line that is no sample is told and left out. Raises NothingStored."""
     by_server: dict[str, dict[int, Sample]] = {}
     for file in files:
         for sample in _samples(file):
@@ -34,7 +43,32 @@ def given_histories(files: Iterable[IO[bytes]], server: str | None) -> list[Hist
                 by_server.setdefault(sample.server_id, {}).setdefault(sample.timestamp, sample)
     if not by_server:
         raise NothingStored("no samples" + (f" of {server!r}" if server else "") + " in what was given")
-    return [history_of(name, _completed(by_server[name])) for name in sorted(by_server)]
+    histories = {name: history_of(name, list(_completed(by_server[name]))) for name in sorted(by_server)}
+    return HistoryReader({name: partial(histories.get, name) for name in histories})  # type: ignore[misc]
+
+
+def choose_span(reader: Reader, last: int | None, since: str | None, until: str | None, whole: bool) -> tuple[int, int]:
+    """The time to show. Without a word about it: what there is of the last hour, or (`whole`) all there is."""
+    if last is not None and since is not None:
+        raise click.UsageError("--last and --since both say where to begin; choose one")
+    at = now()
+    end = parse_when(until, at, None) if until is not None else at
+    begin = parse_when(since, at, None) if since is not None else end - (last or HOUR)
+    if last is None and since is None:
+        latest = reader.latest()
+        newest = max((sample.timestamp for sample in latest), default=end)
+        oldest = min(reader.first(sample.server_id) or end for sample in latest) if latest else begin
+        if whole:
+            begin, end = oldest, end if until is not None else newest
+            return begin, max(end, begin + 1)
+        if newest < begin:
+            when = format_timestamp(newest)
+            message = f"nothing was sampled in the last hour; the newest sample is of {when}"
+            raise NothingStored(message, hint=f"look back with --last, or from there: --until {when}")
+        begin = max(begin, oldest)
+    if begin >= end:
+        raise click.UsageError("the span ends before it begins; see --since and --until")
+    return begin, end
 
 
 def _samples(file: IO[bytes]) -> Iterator[Sample]:

@@ -9,13 +9,17 @@ from typing import Any
 import click
 
 from netstat_cli.cli.options import DURATION, data_dir, data_option, warn
+from netstat_cli.cli.store import THINNING
 from netstat_cli.collector.live import OFFLINE_AFTER, WARNING_AFTER, Live, Thresholds
 from netstat_cli.collector.routes import Collector
 from netstat_cli.collector.server import Address, Server, serve_in_thread
+from netstat_cli.errors import NetcliError
+from netstat_cli.store.upkeep import Policy, Thinning, carry_out, plan, prune
 from netstat_cli.store.writer import Writer
 from netstat_cli.times import now
 
 DEFAULT_LISTEN = "127.0.0.1:8477"
+UPKEEP_EVERY, UPKEEP_PAUSE = 60.0, 0.01
 
 
 class ListenAddress(click.ParamType):  # type: ignore[type-arg]
@@ -37,8 +41,17 @@ class ListenAddress(click.ParamType):  # type: ignore[type-arg]
 @click.option("--listen", type=ListenAddress(), default=DEFAULT_LISTEN, show_default=True, help="Port 0: a free one.")
 @click.option("--warning-after", type=DURATION, default=WARNING_AFTER, help="Silence until `warning`. [default: 1m]")
 @click.option("--offline-after", type=DURATION, default=OFFLINE_AFTER, help="Silence until `offline`. [default: 2m]")
+@click.option("--keep", type=DURATION, help="Delete days older than this: 400d. [default: keep all]")
+@click.option("--thin", type=THINNING, help="90d:1m keeps one sample a minute of days older than 90 days.")
 @data_option
-def command(listen: Address, warning_after: int, offline_after: int, data: str | None) -> None:
+def command(
+    listen: Address,
+    warning_after: int,
+    offline_after: int,
+    keep: int | None,
+    thin: Thinning | None,
+    data: str | None,
+) -> None:
     """Run the collector: take samples over HTTP, store them as JSON lines, answer what dashboards ask.
 
     A sample is answered for when it is on disk. The routes are described at /openapi.json.
@@ -56,6 +69,31 @@ def command(listen: Address, warning_after: int, offline_after: int, data: str |
         server = Server(listen, Collector(folder, writer, live, Thresholds(warning_after, offline_after)), warn)
         finish = serve_in_thread(server)
         click.echo(f"netcli: listening on {server.url}, storing in {folder}", err=True)
+        upkeep = threading.Thread(target=_keep_up, args=(folder, Policy(keep, thin), writer, stop), name="upkeep")
+        upkeep.start()
         stop.wait()
         finish()
+        upkeep.join()
     click.echo("netcli: stopped; everything that was accepted is stored", err=True)
+
+
+def _keep_up(folder: str, policy: Policy, writer: Writer, stop: threading.Event) -> None:
+    """Looks after the store in the background, a little at a time, so that it holds up nobody who sends."""
+
+    def pause() -> None:
+        if stop.wait(UPKEEP_PAUSE):
+            raise _Stopped
+
+    while not stop.wait(UPKEEP_EVERY):
+        try:
+            prune(folder, policy, now())
+            for work in plan(folder, policy, now()):
+                carry_out(folder, work, writer, warn, pause)
+        except _Stopped:
+            return
+        except (OSError, ValueError, NetcliError) as error:
+            warn(f"cannot look after the store: {error}")
+
+
+class _Stopped(Exception):
+    """The collector ends; what is half rewritten is left for the next one."""

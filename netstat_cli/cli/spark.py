@@ -5,33 +5,38 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from typing import IO, Any, NamedTuple
 
 import click
 
-from netstat_cli.cli.options import DURATION, SERVER_ID, data_dir, data_option, json_option, units_options
-from netstat_cli.cli.reading import given_histories, stored_histories
+from netstat_cli.cli.options import DURATION, SERVER_ID, data_option, from_option, json_option, units_options
+from netstat_cli.cli.reading import choose_span, open_reader
 from netstat_cli.errors import NothingStored
+from netstat_cli.reader import Reader
 from netstat_cli.render.spark import sparkline
 from netstat_cli.render.text import align, pad, printable, width
 from netstat_cli.render.units import Units, format_rate
-from netstat_cli.series import Series, equal_edges, interface_names, matching, series
-from netstat_cli.store.history import History
-from netstat_cli.times import HOUR, format_duration, format_timestamp, now, parse_when
-from netstat_cli.wire import needle
+from netstat_cli.series import Series, equal_edges, percentile
+from netstat_cli.times import SECOND, format_duration, format_timestamp
 
 PIPED_WIDTH, NARROWEST = 60, 10
 FIGURES_WIDTH = 56  # "  999.99 MB/s  avg 999.99 MB/s  peak 999.99 MB/s  23h 59m"
-SUB_BUCKETS = 10
-NAME_EDGES = 60
+SUB_BUCKETS, MOST_SUB_BUCKETS = 10, 20_000
 COLORS = {"rx": "green", "tx": "cyan"}
+AGGREGATES: dict[str, Callable[[list[float]], float]] = {
+    "max": max,
+    "min": min,
+    "p95": lambda values: percentile(values, 0.95),
+}
 
 
 class Drawn(NamedTuple):
-    """The series of an interface, and (`--agg max`) the same in finer buckets."""
+    """The series of an interface, and (unless `--agg avg`) the same in `finer` buckets, so many to a glyph."""
 
     series: Series
     finer: Series | None
+    to_a_glyph: int
 
 
 class Row(NamedTuple):
@@ -56,12 +61,16 @@ class Row(NamedTuple):
 @click.option("--both", "direction", flag_value="both", default="both", help="Received and sent. [default]")
 @click.option("--width", "columns", type=click.IntRange(1, 10_000), help="Glyphs a line. [default: what fits]")
 @click.option("--height", type=click.IntRange(1, 50), default=1, show_default=True, help="Lines a sparkline.")
-@click.option("--agg", type=click.Choice(["avg", "max"]), default="avg", show_default=True, help="What a glyph shows.")
+@click.option(
+    "--agg", type=click.Choice(["avg", *AGGREGATES]), default="avg", show_default=True, help="What a glyph shows."
+)
+@click.option("--resolution", type=DURATION, help="Of what --agg is taken: rates over so long. [default: 1/10 glyph]")
 @click.option("--scale", type=click.Choice(["own", "shared"]), default="own", show_default=True)
 @units_options
 @click.option("--ascii", "ascii_only", is_flag=True, help="No glyphs beyond ASCII.")
 @click.option("--plain", is_flag=True, help="The glyphs alone.")
 @json_option
+@from_option
 @data_option
 def command(
     files: tuple[IO[bytes], ...],
@@ -74,11 +83,13 @@ def command(
     columns: int | None,
     height: int,
     agg: str,
+    resolution: int | None,
     scale: str,
     units: str | None,
     ascii_only: bool,
     plain: bool,
     as_json: bool,
+    peer: str | None,
     data: str | None,
 ) -> None:
     """Draw a sparkline of each interface over any span, from the store, or from files and pipes of sample lines.
@@ -89,24 +100,23 @@ def command(
       netcli spark --iface eth0 --last 7d
       netcli collect --interval 0.2 --count 50 | netcli spark --iface eth0 -
     """
-    if last is not None and since is not None:
-        raise click.UsageError("--last and --since both say where to begin; choose one")
-    histories = given_histories(files, server) if files else stored_histories(data_dir(data), server)
-    since_moment, until_moment = choose_span(histories, last, since, until, bool(files))
-    wanted = [(one, name) for one in histories for name in _names(one, patterns, since_moment, until_moment)]
+    reader = open_reader(data, server, peer, files)
+    begin, end = choose_span(reader, last, since, until, bool(files))
+    servers = [sample.server_id for sample in reader.latest()]
+    wanted = [(one, name) for one in servers for name in reader.interfaces(one, patterns, begin, end)]
     if not wanted:
-        raise _no_such_interface(histories, patterns)
+        raise _no_such_interface(reader, patterns)
     directions = ("rx", "tx") if direction == "both" else (direction,)
-    labels = {(one, name): _label(histories, one, name) for one, name in wanted}
-    room = columns or (PIPED_WIDTH if plain or as_json else _room(list(labels.values())))
-    edges = equal_edges(since_moment, until_moment, max(1, min(room, until_moment - since_moment)))
-    drawn = {key: _draw(*key, edges, agg) for key in wanted}
+    labels = [([one] if len(servers) > 1 else []) + [printable(name)] for one, name in wanted]
+    room = columns or (PIPED_WIDTH if plain or as_json else _room(labels))
+    edges = equal_edges(begin, end, max(1, min(room, end - begin)))
+    drawn = [_read(reader, *key, edges, agg, resolution) for key in wanted]
     if as_json:
-        click.echo(json.dumps(to_json(since_moment, until_moment, list(drawn.values())), indent=2))
+        click.echo(json.dumps(to_json(begin, end, drawn, agg), indent=2))
         return
-    rows = [_row(labels[key], one, way) for key, one in drawn.items() for way in directions]
+    rows = [_row(label, one, way, agg) for label, one in zip(labels, drawn, strict=True) for way in directions]
     look = Look(height, scale == "shared", Units[units or "SI"], ascii_only or not _speaks_utf8())
-    click.echo("\n".join(_plain(rows, look) if plain else _lines(rows, look, until_moment - since_moment)))
+    click.echo("\n".join(_plain(rows, look) if plain else _lines(rows, look, end - begin)))
 
 
 class Look(NamedTuple):
@@ -118,69 +128,42 @@ class Look(NamedTuple):
     ascii_only: bool
 
 
-def choose_span(
-    histories: list[History], last: int | None, since: str | None, until: str | None, whole: bool
-) -> tuple[int, int]:
-    """The time to show. Without a word about it: what there is of the last hour, or (`whole`) all there is."""
-    at = now()
-    end = parse_when(until, at, None) if until is not None else at
-    begin = parse_when(since, at, None) if since is not None else end - (last or HOUR)
-    if last is None and since is None:
-        stored = [
-            (first.timestamp, newest.timestamp)
-            for one in histories
-            if (first := one.first()) and (newest := one.last())
-        ]
-        oldest = min((first for first, _ in stored), default=begin)
-        newest_of_all = max((newest for _, newest in stored), default=end)
-        if whole:
-            return oldest, max(newest_of_all, oldest + 1) if until is None else end
-        if newest_of_all < begin:
-            when = format_timestamp(newest_of_all)
-            raise NothingStored(
-                f"nothing was sampled in the last hour; the newest sample is of {when}", hint=f"--until {when}"
-            )
-        begin = max(begin, oldest)
-    if begin >= end:
-        raise click.UsageError("the span ends before it begins; see --since and --until")
-    return begin, end
-
-
-def _names(history: History, patterns: tuple[str, ...], since: int, until: int) -> list[str]:
-    """The interfaces to draw: those around the edges of the span, and those asked for by their whole name."""
-    edges = equal_edges(since, until, max(1, min(NAME_EDGES, until - since)))
-    found = matching(interface_names(history, edges), patterns)
-    return found + [one for one in patterns if one not in found and history.rfind(needle(one), until)]
-
-
-def _no_such_interface(histories: list[History], patterns: tuple[str, ...]) -> NothingStored:
-    known = {name for one in histories if (last := one.last()) for name in interface_names(one, [last.timestamp])}
-    wanted = ", ".join(patterns) or "any name"
+def _no_such_interface(reader: Reader, patterns: tuple[str, ...]) -> NothingStored:
+    known = {interface.name for sample in reader.latest() for interface in sample.interfaces or ()}
+    wanted = ", ".join(patterns) or "at all"
     return NothingStored(
         f"no interface {wanted} is stored", hint=f"there are: {', '.join(sorted(known)) or 'none yet'}"
     )
 
 
-def _draw(history: History, name: str, edges: list[int], agg: str) -> Drawn:
-    finer = None
-    if agg == "max":
-        count = (len(edges) - 1) * SUB_BUCKETS
-        finer = series(
-            history, [name], [edges[0] + (edges[-1] - edges[0]) * i // count for i in range(count + 1)], name
-        )
-    return Drawn(series(history, [name], edges, name), finer)
+def _read(reader: Reader, server_id: str, name: str, edges: list[int], agg: str, resolution: int | None) -> Drawn:
+    whole = reader.series(server_id, name, edges)
+    if agg == "avg":
+        return Drawn(whole, None, 1)
+    glyphs = len(edges) - 1
+    length = edges[-1] - edges[0]
+    to_a_glyph = SUB_BUCKETS if resolution is None else max(1, round(length / glyphs / resolution))
+    to_a_glyph = max(1, min(to_a_glyph, MOST_SUB_BUCKETS // glyphs, length // glyphs))
+    return Drawn(
+        whole, reader.series(server_id, name, equal_edges(edges[0], edges[-1], glyphs * to_a_glyph)), to_a_glyph
+    )
 
 
-def _row(label: list[str], drawn: Drawn, direction: str) -> Row:
+def _row(label: list[str], drawn: Drawn, direction: str, agg: str) -> Row:
     way = ("rx", "tx").index(direction)
-    values = [bucket.rates[way] if bucket.known else None for bucket in (drawn.finer or drawn.series).buckets]
-    if drawn.finer is not None:
-        groups = [values[i : i + SUB_BUCKETS] for i in range(0, len(values), SUB_BUCKETS)]
-        values = [max((value for value in group if value is not None), default=None) for group in groups]
     one = drawn.series
+    values = _rates(drawn.finer or one, way)
+    if drawn.finer is not None:
+        groups = [values[i : i + drawn.to_a_glyph] for i in range(0, len(values), drawn.to_a_glyph)]
+        known = [[value for value in group if value is not None] for group in groups]
+        values = [AGGREGATES[agg](group) if group else None for group in known]
     current = one.current[way] if one.current else None
     average = one.total[way] / one.seconds if one.seconds else None
     return Row([*label, direction], direction, values, current, average)
+
+
+def _rates(one: Series, way: int) -> list[float | None]:
+    return [bucket.rates[way] if bucket.known else None for bucket in one.buckets]
 
 
 def _lines(rows: list[Row], look: Look, length: int) -> list[str]:
@@ -220,11 +203,6 @@ def _glyphs(row: Row, rows: list[Row], look: Look) -> list[str]:
     return sparkline(row.values, top, look.height, look.ascii_only)
 
 
-def _label(histories: list[History], history: History, name: str) -> list[str]:
-    """What names a row: the interface, and the server where there are several."""
-    return ([history.server_id] if len(histories) > 1 else []) + [printable(name)]
-
-
 def _room(labels: list[list[str]]) -> int:
     """The glyphs that fit beside names and figures."""
     names = max(sum(width(part) + 2 for part in label) for label in labels) + 2
@@ -235,17 +213,19 @@ def _speaks_utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
-def to_json(since: int, until: int, drawn: list[Drawn]) -> dict[str, Any]:
+def to_json(since: int, until: int, drawn: list[Drawn], agg: str) -> dict[str, Any]:
     """The numbers behind the picture."""
     return {
         "since": format_timestamp(since),
         "until": format_timestamp(until),
-        "series": [_series_json(one.series) for one in drawn],
+        "agg": agg,
+        "series": [_series_json(one, agg) for one in drawn],
     }
 
 
-def _series_json(one: Series) -> dict[str, Any]:
-    return {
+def _series_json(drawn: Drawn, agg: str) -> dict[str, Any]:
+    one = drawn.series
+    described: dict[str, Any] = {
         "server_id": one.server_id,
         "interface": one.interface,
         "rx_bytes": one.total.rx_bytes,
@@ -266,3 +246,9 @@ def _series_json(one: Series) -> dict[str, Any]:
             for bucket in one.buckets
         ],
     }
+    if drawn.finer is not None:
+        finest = drawn.finer.buckets[0]
+        described["resolution_seconds"] = (finest.until - finest.since) / SECOND
+        for way in ("rx", "tx"):
+            described[f"{agg}_{way}_bytes_per_sec"] = _row([], drawn, way, agg).values
+    return described

@@ -106,8 +106,26 @@ _SERVER = _object(
         "status": _STATUS,
         "last_seen": _TIME,
         "timestamp": _TIME,
+        "first_timestamp": {**_TIME, "type": ["string", "null"]},
+        "interval": {"type": ["number", "null"], "description": "seconds"},
         **_RATES,
         "network_interfaces": {"type": ["array", "null"], "items": _ref("Interface")},
+    }
+)
+_MOMENT: Schema = {"type": "integer", "minimum": 0, "description": "milliseconds since the epoch"}
+_SERIES_QUERY = _object(
+    {
+        "interface": {"type": ["string", "null"], "description": "null: the node over its uplinks"},
+        "edges": {"type": "array", "items": _MOMENT, "minItems": 2, "description": "each later than the one before"},
+    },
+    ["edges"],
+)
+_SERIES = _object(
+    {
+        "server_id": _ID,
+        "interface": {"type": ["string", "null"]},
+        "current": {"type": ["array", "null"], "items": {"type": "number"}},
+        "buckets": _list({"type": "array", "description": "since, until, 4 amounts, seconds covered, gap"}),
     }
 )
 _NODE = _object(
@@ -184,6 +202,26 @@ DESCRIPTION: Schema = {
         "/api/v1/servers": {"get": _operation("All servers", _answers(_list(_ref("Server")), 401))},
         "/api/v1/servers/{server_id}": {
             "get": _operation("One server", _answers(_ref("Server"), 401, 404), parameters=[_IN_PATH])
+        },
+        "/api/v1/servers/{server_id}/interfaces": {
+            "get": _operation(
+                "The interfaces that a server had in a span",
+                _answers(_list({"type": "string"}), 400, 401, 404),
+                parameters=[
+                    _IN_PATH,
+                    {**_query("since", _MOMENT, "where the span begins"), "required": True},
+                    {**_query("until", _MOMENT, "where it ends"), "required": True},
+                    _query("iface", {"type": "string"}, "only those that this glob pattern names"),
+                ],
+            )
+        },
+        "/api/v1/servers/{server_id}/series": {
+            "post": _operation(
+                "What went through an interface between any edges",
+                _answers(_SERIES, 400, 401, 404, 411, 413, 415),
+                parameters=[_IN_PATH],
+                requestBody=_body(_SERIES_QUERY),
+            )
         },
         "/api/v1/metrics/sparkline/{server_id}/network": {
             "get": _operation(

@@ -6,20 +6,23 @@ import importlib
 import re
 from collections.abc import Callable
 from http import HTTPStatus
+from itertools import pairwise
 from typing import NamedTuple
 
 from netstat_cli.collector.http import HttpError, Request, Response, answer, invalid
 from netstat_cli.collector.live import Live, Node, Thresholds, ago
 from netstat_cli.errors import InvalidSample, Problem, UsageProblem
 from netstat_cli.model import Sample
-from netstat_cli.series import points
+from netstat_cli.reader import store_reader
+from netstat_cli.series import points, to_wire
 from netstat_cli.store.history import open_history
 from netstat_cli.store.writer import Incoming, Stored, Writer
-from netstat_cli.times import SECOND, format_timestamp, now, parse_duration
+from netstat_cli.times import LAST_MOMENT, SECOND, format_timestamp, now, parse_duration
 from netstat_cli.topology import INTEGRATED
 from netstat_cli.wire import decode, encode, is_canonical, is_server_id, parse_json, sample_from
 
 DEFAULT_POINTS, MOST_POINTS = 30, 1000
+MOST_EDGES = 20_001
 LONGEST_PERIOD = 100 * 365 * 86400 * SECOND
 INTEGRATED_NAME = "total"
 
@@ -153,8 +156,11 @@ def get_servers(collector: Collector, _: Request) -> Response:
 
 
 def get_server(collector: Collector, _: Request, server_id: str) -> Response:
-    """One server with its latest sample."""
-    return answer(_server(collector, _find(collector, server_id)))
+    """One server with its latest sample, and when its first was taken."""
+    node = _find(collector, server_id)
+    with open_history(collector.data, server_id) as history:
+        first = history.first()
+    return answer({**_server(collector, node), "first_timestamp": format_timestamp(first.timestamp) if first else None})
 
 
 def get_sparkline(collector: Collector, request: Request, server_id: str) -> Response:
@@ -186,6 +192,36 @@ def get_sparkline(collector: Collector, request: Request, server_id: str) -> Res
     ]
     about = {"server_id": server_id, "metric": "network", "interface": interface, "period": period}
     return answer({**about, "data": data})
+
+
+def get_interfaces(collector: Collector, request: Request, server_id: str) -> Response:
+    """The interfaces that a server had in a span."""
+    _find(collector, server_id)
+    since, until = (_moment(request.query.get(key), key) for key in ("since", "until"))
+    if since >= until:
+        raise _bad("INVALID_SPAN", "since should come before until")
+    pattern = request.query.get("iface")
+    reader = store_reader(collector.data, server_id)
+    return answer(reader.interfaces(server_id, [pattern] if pattern else [], since, until))
+
+
+def post_series(collector: Collector, request: Request, server_id: str) -> Response:
+    """What an interface, or the node over its uplinks, carried between any edges."""
+    _find(collector, server_id)
+    _require_body(request, _OBJECT_TYPES)
+    asked = _json_object(request)
+    edges, interface = asked.get("edges"), asked.get("interface")
+    if interface is not None and not isinstance(interface, str):
+        raise _bad("INVALID_INTERFACE", "interface should be a name, or null for the node's total")
+    if (
+        not isinstance(edges, list)
+        or not 2 <= len(edges) <= MOST_EDGES
+        or not all(type(edge) is int and 0 <= edge <= LAST_MOMENT for edge in edges)
+        or any(later <= edge for edge, later in pairwise(edges))
+    ):
+        message = f"edges should be 2 to {MOST_EDGES} moments (milliseconds since the epoch), each later than the last"
+        raise _bad("INVALID_EDGES", message)
+    return answer(to_wire(store_reader(collector.data, server_id).series(server_id, interface, edges)))
 
 
 def get_nodes(collector: Collector, _: Request) -> Response:
@@ -237,6 +273,12 @@ def get_openapi(_: Collector, __: Request) -> Response:
     return answer(importlib.import_module("netstat_cli.collector.openapi").DESCRIPTION)
 
 
+def _moment(text: str | None, key: str) -> int:
+    if text is None or not text.isdecimal() or len(text) > 15 or int(text) > LAST_MOMENT:
+        raise _bad("INVALID_SPAN", f"{key} should be milliseconds since the epoch")
+    return int(text)
+
+
 def _server(collector: Collector, node: Node) -> dict[str, object]:
     sample = node.sample
     line = parse_json(encode(sample))
@@ -246,6 +288,7 @@ def _server(collector: Collector, node: Node) -> dict[str, object]:
         "status": collector.thresholds.status(now() - node.arrived),
         "last_seen": format_timestamp(node.arrived),
         "timestamp": format_timestamp(sample.timestamp),
+        "interval": sample.interval,
         "network_rx_bytes_per_sec": sample.network_rx_bytes_per_sec,
         "network_tx_bytes_per_sec": sample.network_tx_bytes_per_sec,
         "network_interfaces": line.get("network_interfaces") if isinstance(line, dict) else None,
@@ -293,6 +336,8 @@ ROUTES: tuple[tuple[re.Pattern[str], dict[str, Route]], ...] = (
     (re.compile(rf"/api/nodes/{_ID}"), {"GET": get_node, "DELETE": delete_node}),
     (re.compile(r"/api/v1/servers"), {"GET": get_servers}),
     (re.compile(rf"/api/v1/servers/{_ID}"), {"GET": get_server}),
+    (re.compile(rf"/api/v1/servers/{_ID}/interfaces"), {"GET": get_interfaces}),
+    (re.compile(rf"/api/v1/servers/{_ID}/series"), {"POST": post_series}),
     (re.compile(rf"/api/v1/metrics/sparkline/{_ID}/network"), {"GET": get_sparkline}),
     (re.compile(r"/api/stats"), {"GET": get_stats}),
     (re.compile(r"/healthz"), {"GET": get_health}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 
@@ -32,3 +33,16 @@ def format_rate(bytes_per_second: float | None, units: Units) -> str:
 def format_megabytes(bytes_per_second: float | None) -> str:
     """A rate in MB/s without the unit, for a column that names it."""
     return "-" if bytes_per_second is None else f"{bytes_per_second / 1e6:.2f}"
+
+
+_SIZES: dict[str, int] = {name: 1000**power for power, name in enumerate(("B", "kB", "MB", "GB", "TB", "PB", "EB"))}
+_SIZES |= {name: 1024**power for power, name in enumerate(("KiB", "MiB", "GiB", "TiB", "PiB", "EiB"), 1)}
+_SIZES |= {"KB": 1000}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of 2TB, 500 GB, 1.5TiB. A bare M could be either family, and is refused. Raises ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text.strip())
+    if match is None or match[2] not in _SIZES:
+        raise ValueError(f"{text!r} is not an amount; write for example 500GB, 2TB or 1.5TiB")
+    return round(float(match[1]) * _SIZES[match[2]])

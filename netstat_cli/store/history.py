@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 
+from netstat_cli.counters import mistimed
 from netstat_cli.errors import StoreError
 from netstat_cli.model import Sample
-from netstat_cli.store.layout import DayFiles, days
+from netstat_cli.store.blockgzip import GzipSegment
+from netstat_cli.store.layout import CLOSED, LATE, DayFiles, days
 from netstat_cli.store.segment import Line, MemorySegment, PlainSegment, Segment, to_line
 from netstat_cli.times import day_of
-from netstat_cli.wire import encode
+from netstat_cli.wire import decode, encode
 
 OPEN_SEGMENTS = 8
+END = 1 << 62
 
 
 class History:
     """The lines of one server. A day is opened when a look-up comes to it."""
 
-    def __init__(self, server_id: str, segments: dict[str, Callable[[], Segment]]) -> None:
+    def __init__(self, server_id: str, segments: Mapping[str, Callable[[], Segment]]) -> None:
         """`segments` opens each day, by its name."""
         self.server_id = server_id
         self._openers = segments
@@ -79,7 +84,7 @@ class History:
         return self._segment(day).locate(-1)[1]
 
     def _last(self, day: int) -> Line | None:
-        return self._segment(day).locate(1 << 62)[0]
+        return self._segment(day).locate(END)[0]
 
     def _segment(self, index: int) -> Segment:
         day = self._days[index]
@@ -95,34 +100,67 @@ class History:
 
 def open_history(data: str, server_id: str) -> History:
     """The stored history of a server; one without lines if the store does not know it."""
-    return History(server_id, {files.day: _opener(files) for files in days(data, server_id)})
+    listed = days(data, server_id)
+    openers = {
+        files.day: partial(_open_day, files, before) for before, files in zip([None, *listed], listed, strict=False)
+    }
+    return History(server_id, openers)
 
 
-def history_of(server_id: str, samples: Iterable[Sample]) -> History:
-    """The history that a server's samples make, held in memory."""
-    lines = [Line(sample.timestamp, encode(sample)[:-1]) for sample in samples]
+def history_of(server_id: str, samples: Sequence[Sample]) -> History:
+    """The history that a server's samples, in time order, make. It is held in memory."""
+    wrong = mistimed(samples)
+    lines = [Line(sample.timestamp, encode(sample)[:-1]) for sample in samples if sample.timestamp not in wrong]
     segment = MemorySegment(lines)
-    return History(server_id, {day_of(min(lines).timestamp): lambda: segment} if lines else {})
+    return History(server_id, {day_of(lines[0].timestamp): lambda: segment} if lines else {})
 
 
-def _opener(files: DayFiles) -> Callable[[], Segment]:
-    return lambda: _open_day(files)
+def merged(files: DayFiles, before: DayFiles | None) -> tuple[list[Line], list[Line]]:
+    """The lines of a day from all its files, in time order, each moment once; and those that a clock put in the wrong
+    place. `before`: the server's day before. Raises OSError and ValueError."""
+    unique = {line.timestamp: line for path in reversed(files.paths) for line in _lines_of(path)}
+    lines = [unique[moment] for moment in sorted(unique)]
+    if files.late is None:
+        return lines, []
+    first_late = min((line.timestamp for line in _lines_of(files.late)), default=END)
+    suspects = [line for line in lines if line.timestamp >= first_late]
+    preceding = [line for line in lines if line.timestamp < first_late][-1:] or _last_line(before)
+    samples = [decode(line.text) for line in (*preceding, *suspects)]
+    wrong = mistimed(samples[len(preceding) :], samples[0] if preceding else None)
+    return [one for one in lines if one.timestamp not in wrong], [one for one in lines if one.timestamp in wrong]
 
 
-def _open_day(files: DayFiles) -> Segment:
+def _open_day(files: DayFiles, before: DayFiles | None) -> Segment:
     try:
-        if files.late is not None:
-            return MemorySegment([line for path in (files.plain, files.late) if path for line in _whole(path)])
-        if files.plain is not None:
-            return PlainSegment(files.plain)
+        if len(files.paths) > 1 or files.late is not None:
+            return MemorySegment(merged(files, before)[0])
+        return _open_file(files.paths[0])
     except FileNotFoundError:
         return MemorySegment([])  # removed since the folder was listed
     except OSError as error:
         raise StoreError(f"cannot read {error.filename or files.day}: {error.strerror}") from error
-    return MemorySegment([])
+    except ValueError as error:
+        hint = "see what is wrong with: netcli store verify"
+        raise StoreError(f"{files.paths[0]} is damaged: {error}", hint=hint) from error
 
 
-def _whole(path: str) -> list[Line]:
-    with open(path, "rb") as file:
-        text = file.read()
-    return [to_line(line) for line in text.split(b"\n")[:-1]]
+def _open_file(path: str) -> Segment:
+    return GzipSegment(path) if path.endswith(CLOSED) else PlainSegment(path)
+
+
+def _lines_of(path: str) -> list[Line]:
+    if path.endswith(LATE):  # in the order of arrival: nothing to search in
+        with open(path, "rb") as file:
+            return [to_line(line) for line in file.read().split(b"\n")[:-1]]
+    with closing(_open_file(path)) as segment:
+        return list(segment.lines())
+
+
+def _last_line(files: DayFiles | None) -> list[Line]:
+    """The last line of a day's own file, not counting what came late."""
+    path = (files.plain or files.closed) if files is not None else None
+    if path is None:
+        return []
+    with closing(_open_file(path)) as segment:
+        last = segment.locate(END)[0]
+    return [last] if last is not None else []

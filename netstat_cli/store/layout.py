@@ -5,6 +5,7 @@
 <data>/<server_id>/2026-11-21.jsonl        a UTC day, timestamps strictly increasing
 <data>/<server_id>/2026-11-21.late.jsonl   what arrived out of order, until merged
 <data>/<server_id>/2026-11-20.jsonl.gz     a closed day
+<data>/<server_id>/2026-11-20.mistimed.jsonl   samples that a clock put in the wrong place; not read any more
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from netstat_cli.wire import is_server_id
 FORMAT = 1
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
-PLAIN, LATE, CLOSED = ".jsonl", ".late.jsonl", ".jsonl.gz"
+PLAIN, LATE, CLOSED, MISTIMED = ".jsonl", ".late.jsonl", ".jsonl.gz", ".mistimed.jsonl"
 
 _DAY_FILE = re.compile(r"(\d{4}-\d{2}-\d{2})(\.jsonl|\.late\.jsonl|\.jsonl\.gz)")
 
@@ -32,6 +33,11 @@ class DayFiles(NamedTuple):
     plain: str | None = None
     late: str | None = None
     closed: str | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        """Those that there are."""
+        return [path for path in self[1:] if path is not None]
 
 
 def day_path(data: str, server_id: str, day: str, ending: str) -> str:

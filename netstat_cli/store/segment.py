@@ -92,6 +92,8 @@ class PlainSegment:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         size = os.fstat(self._fd).st_size
         self._end = self._line_start(size) if size else 0
+        self.torn = size - self._end
+        """Bytes after the last newline."""
         self._first = self._line_at(0) if self._end else None
         self._last_at = self._line_start(self._end - 1) if self._end else 0
         self._last = self._line_at(self._last_at) if self._end else None

@@ -65,6 +65,32 @@ class _Ticket:
         return self.outcome
 
 
+class _Turn:
+    """What somebody wants done between two groups."""
+
+    def __init__(self, server_id: str, paths: list[str], task: Callable[[], bool]) -> None:
+        self.server_id = server_id
+        self.paths = paths
+        self._task = task
+        self._result: bool | OSError = False
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def run(self) -> None:
+        try:
+            self._result = self._task()
+        except OSError as error:
+            self._result = error
+        finally:
+            self._done.release()
+
+    def wait(self) -> bool:
+        self._done.acquire()
+        if isinstance(self._result, OSError):
+            raise self._result
+        return self._result
+
+
 class _Batch:
     """Lines waiting for one file, in order, and whose they are."""
 
@@ -90,6 +116,7 @@ class Writer:
         """The newest sample of every server: its next one is completed from it, and the live view begins with it."""
         self._recover(warn)
         self._waiting: list[_Ticket] = []
+        self._turns: list[_Turn] = []
         self._wake = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -111,6 +138,16 @@ class Writer:
             self._waiting.append(ticket)
             self._wake.notify()
         return ticket.wait()
+
+    def exclusively(self, server_id: str, paths: list[str], task: Callable[[], bool]) -> bool:
+        """Runs a task that replaces files of a server while nothing is written; what it returns. Raises OSError."""
+        turn = _Turn(server_id, paths, task)
+        with self._wake:
+            if self._closing:
+                return False
+            self._turns.append(turn)
+            self._wake.notify()
+        return turn.wait()
 
     def close(self) -> None:
         """Writes what is waiting, then lets go of the store."""
@@ -151,11 +188,14 @@ class Writer:
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self._waiting and not self._closing:
+                while not self._waiting and not self._turns and not self._closing:
                     self._wake.wait()
                 tickets, self._waiting = self._waiting, []
-                if not tickets:
+                turns, self._turns = self._turns, []
+                if not tickets and not turns:
                     return
+            for turn in turns:
+                self._take(turn)
             try:
                 self._commit(tickets)
             except Exception as error:  # noqa: BLE001  the thread must live, and whoever waits must hear of it
@@ -163,6 +203,13 @@ class Writer:
                     ticket.error = StoreError(f"cannot store samples: {error!r}")
             for ticket in tickets:
                 ticket.finish()
+
+    def _take(self, turn: _Turn) -> None:
+        for path in turn.paths:
+            self._files.forget(path)
+        for key in [key for key in self._known if key[0] == turn.server_id]:
+            del self._known[key]
+        turn.run()
 
     def _commit(self, tickets: list[_Ticket]) -> None:
         batches: dict[str, _Batch] = {}

@@ -53,8 +53,8 @@ class BatchTooLarge(PeerRefused):
     """The peer takes no body of this size; it may take half of it."""
 
 
-def samples_url(peer: str) -> str:
-    """Where a peer takes samples: `web1:8477`, `http://web1:8477` and the whole address all mean the same."""
+def peer_url(peer: str) -> str:
+    """The address of a collector: `web1:8477` means `http://web1:8477`. Raises UsageProblem."""
     url = peer if "://" in peer else f"http://{peer}"
     try:
         parts = urlsplit(url)
@@ -63,7 +63,13 @@ def samples_url(peer: str) -> str:
         valid = False
     if not valid:
         raise UsageProblem(f"{peer!r} is not the address of a collector", hint="write for example http://web1:8477")
-    return url if parts.path.endswith(SAMPLES_PATH) else url.rstrip("/") + SAMPLES_PATH
+    return url
+
+
+def samples_url(peer: str) -> str:
+    """Where a peer takes samples; its whole address is taken too."""
+    url = peer_url(peer).rstrip("/")
+    return url if url.endswith(SAMPLES_PATH) else url + SAMPLES_PATH
 
 
 class Client:
@@ -95,9 +101,9 @@ class Client:
         except requests.Timeout as error:
             raise PeerUnavailable(f"{self.url} did not answer in time") from error
         except requests.exceptions.SSLError as error:
-            raise PeerRefused(f"{self.url}: no secure connection: {_reason(error)}") from error
+            raise PeerRefused(f"{self.url}: no secure connection: {reason(error)}") from error
         except requests.RequestException as error:
-            message = f"cannot reach {self.url}: {_reason(error)}"
+            message = f"cannot reach {self.url}: {reason(error)}"
             raise PeerUnavailable(message, hint="is `netcli serve` running there?") from error
         return _receipt(self.url, response, len(lines))
 
@@ -144,16 +150,15 @@ def delays(jitter: Callable[[float, float], float] = random.uniform) -> Iterator
 def _receipt(url: str, response: requests.Response, sent: int) -> Receipt:
     status = response.status_code
     if status in RETRIED or status >= 500:
-        said = f"{url} answered {status}{_detail(response)}"
-        raise PeerUnavailable(said, retry_after=_retry_after(response))
+        raise PeerUnavailable(f"{url} answered {status}: {said(response)}", retry_after=_retry_after(response))
     if status in (401, 403):
         raise PeerRefused(
-            f"{url} answered {status}{_detail(response)}", hint="give the collector's token (--token-file)"
+            f"{url} answered {status}: {said(response)}", hint="give the collector's token (--token-file)"
         )
     if status == 413:
-        raise BatchTooLarge(f"{url} answered 413{_detail(response)}")
+        raise BatchTooLarge(f"{url} answered 413: {said(response)}")
     if status != 200:
-        raise PeerRefused(f"{url} answered {status}{_detail(response)}", hint="is that address a netcli collector?")
+        raise PeerRefused(f"{url} answered {status}: {said(response)}", hint="is that address a netcli collector?")
     try:
         answer = response.json()
         rejected = [Rejected(int(item["line"]), str(item["error"])) for item in answer["rejected"]]
@@ -171,17 +176,17 @@ def _retry_after(response: requests.Response) -> float | None:
     return min(float(text), 3600.0) if text.isdecimal() else None
 
 
-def _detail(response: requests.Response) -> str:
+def said(response: requests.Response) -> str:
     """What the peer said of an error, made fit for one line of a terminal."""
     try:
         detail = response.json()["detail"]
-        said = detail["message"] if isinstance(detail, dict) else "; ".join(str(item["msg"]) for item in detail)
+        text = detail["message"] if isinstance(detail, dict) else "; ".join(str(item["msg"]) for item in detail)
     except (ValueError, TypeError, KeyError):
-        return f" {response.reason}" if response.reason else ""
-    return ": " + json.dumps(said, ensure_ascii=False)[1:-1][:500]
+        text = response.reason or "without a word"
+    return json.dumps(text, ensure_ascii=False)[1:-1][:500]
 
 
-def _reason(error: requests.RequestException) -> str:
+def reason(error: requests.RequestException) -> str:
     """The innermost cause, without the layers that the libraries wrap around it."""
     cause: BaseException = error
     while (inner := getattr(cause, "reason", None) or cause.__cause__ or cause.__context__) and isinstance(
