@@ -214,8 +214,8 @@ def _run(sample: Sample, interface: Interface) -> tuple[object, ...]:
 def complete(cur: Sample, prev: Sample | None, elapsed: float | None = None) -> Sample:
     """The sample with what its maker left open: every interface's `start`, the node's rates, and the counters of an
     integrated interface. `prev` is the server's sample just before; `elapsed` the seconds since it, if a better clock
-    than the timestamps' knows them."""
-    if cur.interfaces is None:
+    than the timestamps' knows them. A sample whose runs are stamped is taken as it is."""
+    if cur.interfaces is None or (cur.interfaces and all(one.start is not None for one in cur.interfaces)):
         return cur
     if elapsed is None:
         elapsed = (cur.timestamp - prev.timestamp) / SECOND if prev is not None else 0.0

@@ -21,10 +21,13 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 LAST_MOMENT = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: the last that 24 characters can hold
 
+LONGEST_DURATION = 1000 * 365 * DAY
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _UNITS = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
 
@@ -69,7 +72,7 @@ def day_of(moment: int) -> str:
 
 def day_start(day: str) -> int:
     """The first moment of a UTC day. Raises ValueError if `day` is not of the form 2026-11-21."""
-    if len(day) != 10:
+    if not _DAY.fullmatch(day):
         raise ValueError(f"not a day: {day!r}")
     return (datetime.fromisoformat(day).replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
@@ -78,7 +81,10 @@ def parse_duration(text: str) -> int:
     """Milliseconds of `500ms`, `10s`, `1h30m`, `7d`, `2w`, `1y` (365 days); a bare number is seconds."""
     text = text.strip()
     try:
-        return round(float(text) * SECOND) if text[-1:].isdigit() else _sum_of_parts(text)
+        milliseconds = round(float(text) * SECOND) if text[-1:].isdigit() else _sum_of_parts(text)
+        if not 0 <= milliseconds <= LONGEST_DURATION:
+            raise ValueError(text)
+        return milliseconds
     except (ValueError, OverflowError):
         hint = "write for example 500ms, 10s, 5m, 1h30m, 7d or 365d"
         raise UsageProblem(f"{text!r} is not a duration", hint=hint) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from netstat_cli.counters import Growth, Ledger, complete, max_gap
@@ -49,7 +50,7 @@ def scan(samples: Sequence[Sample], name: str, edges: Sequence[int]) -> list[Buc
     grown = growths(samples, name)
     totals = [add(growth.by(edge) for growth in grown) for edge in edges]
     buckets = []
-    for i, (since, until) in enumerate(zip(edges, edges[1:], strict=False)):
+    for i, (since, until) in enumerate(pairwise(edges)):
         first, last = samples[0].timestamp, samples[-1].timestamp
         seconds = max(0, min(until, last) - max(since, first)) / SECOND
         gap = _is_gap(samples, since, until)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -43,15 +45,28 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
+        """Reads the command line; `--help` is answered here."""
+        with _reader_may_leave():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command. A reader that went away (`| head`) is not an error."""
-        try:
+        """Runs the command."""
+        ctx.color = _wants_color()
+        with _reader_may_leave():
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return None
         return result
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """A reader that goes away (`| head`) is not an error."""
+    try:
+        yield
+    except BrokenPipeError:
+        _abandon_stdout()
+        raise click.exceptions.Exit(0) from None
 
 
 @click.command(
@@ -66,6 +81,8 @@ def netcli() -> None:
 
 def main() -> None:
     """The console script."""
+    if sys.stdout is None:  # closed by whoever started this
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     sys.exit(_run())
 
 
@@ -81,9 +98,22 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except OSError as error:
+        _abandon_stdout()
         _say(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}", None)
         return EXIT_FAILED
     return result if isinstance(result, int) else 0
+
+
+def _wants_color() -> bool | None:
+    """$NO_COLOR and $FORCE_COLOR (no-color.org); None lets the terminal decide."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return True if os.environ.get("FORCE_COLOR") else None
+
+
+def _abandon_stdout() -> None:
+    """What is still to be written would fail again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str, hint: str | None) -> None:

@@ -93,12 +93,12 @@ def _print(sample: Sample) -> None:
 
 
 def _store(stack: ExitStack, data: str) -> Sink:
-    from netstat_cli.store.writer import Incoming, Writer
+    from netstat_cli.store.writer import Writer
 
     writer = stack.enter_context(Writer(data, "netcli collect --store", warn))
 
     def store(sample: Sample) -> None:
-        writer.append([Incoming(sample, encode(sample))])
+        writer.append([sample])
 
     return store
 

@@ -59,13 +59,13 @@ def choose_span(reader: Reader, last: int | None, since: str | None, until: str 
         newest = max((sample.timestamp for sample in latest), default=end)
         oldest = min(reader.first(sample.server_id) or end for sample in latest) if latest else begin
         if whole:
-            begin, end = oldest, end if until is not None else newest
-            return begin, max(end, begin + 1)
-        if newest < begin:
+            begin, end = oldest, end if until is not None else max(newest, oldest + 1)
+        elif newest < begin:
             when = format_timestamp(newest)
             message = f"nothing was sampled in the last hour; the newest sample is of {when}"
             raise NothingStored(message, hint=f"look back with --last, or from there: --until {when}")
-        begin = max(begin, oldest)
+        else:
+            begin = max(begin, oldest)
     if begin >= end:
         raise click.UsageError("the span ends before it begins; see --since and --until")
     return begin, end

@@ -16,7 +16,7 @@ from netstat_cli.render.units import Units, format_amount
 from netstat_cli.store import check
 from netstat_cli.store.layout import days, servers
 from netstat_cli.store.upkeep import Policy, Thinning, carry_out, plan, prune
-from netstat_cli.store.writer import Incoming, Writer
+from netstat_cli.store.writer import Writer
 from netstat_cli.times import format_timestamp, now, parse_duration
 from netstat_cli.wire import decode, parse_json
 
@@ -137,11 +137,11 @@ def import_command(files: tuple[IO[bytes], ...], server_id: str | None, data: st
     with Writer(folder, "netcli store import", warn) as writer:
         for file in files:
             text = file.read()
-            incoming, errors = _incoming(text, server_id or this_host()[0], folder, file.name)
+            samples, errors = _samples(text, server_id or this_host()[0], folder, file.name)
             rejected += errors
-            with _progress(len(incoming), "importing") as bar:
-                for begin in range(0, len(incoming), IMPORT_BATCH):
-                    stored = writer.append(incoming[begin : begin + IMPORT_BATCH])
+            with _progress(len(samples), "importing") as bar:
+                for begin in range(0, len(samples), IMPORT_BATCH):
+                    stored = writer.append(samples[begin : begin + IMPORT_BATCH])
                     added += sum(one.is_new for one in stored)
                     known += sum(not one.is_new for one in stored)
                     bar.update(len(stored))
@@ -150,19 +150,19 @@ def import_command(files: tuple[IO[bytes], ...], server_id: str | None, data: st
     return EXIT_FAILED if rejected else 0
 
 
-def _incoming(text: bytes, server_id: str, folder: str, name: str) -> tuple[list[Incoming], int]:
+def _samples(text: bytes, server_id: str, folder: str, name: str) -> tuple[list[Sample], int]:
     """The samples in a file, and how many lines are none."""
     from netstat_cli.importing import is_vnstat, vnstat_samples
 
     if text.lstrip()[:1] == b"{" and b'"vnstatversion"' in text[:200]:
         obj = parse_json(text)
         if is_vnstat(obj):
-            return [Incoming(sample) for sample in _older(vnstat_samples(obj, server_id), folder)], 0
+            return _older(vnstat_samples(obj, server_id), folder), 0
     samples, errors = [], 0
     for number, line in enumerate(text.split(b"\n"), 1):
         if line.strip():
             try:
-                samples.append(Incoming(decode(line)))
+                samples.append(decode(line))
             except InvalidSample as error:
                 errors += 1
                 warn(f"{name}:{number}: rejected: {error.message}")

@@ -152,7 +152,9 @@ _NODE_REPORT = _object(
     },
     ["name"],
 )
-_POINT = _object({"timestamp": _TIME, **dict.fromkeys(("rx_bytes", "tx_bytes"), _COUNTER)})
+_NUMBER: Schema = {"type": "number"}
+_POINT_RATES = dict.fromkeys(("rx_bytes_per_sec", "tx_bytes_per_sec"), _NUMBER)
+_POINT = _object({"timestamp": _TIME, **dict.fromkeys(("rx_bytes", "tx_bytes"), _COUNTER), **_POINT_RATES})
 _SPARKLINE = _object(
     {
         "server_id": _ID,

@@ -9,17 +9,17 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import NamedTuple
 
-from netstat_cli.collector.http import HttpError, Request, Response, answer, invalid
+from netstat_cli.collector.http import HttpError, Request, Response, answer
 from netstat_cli.collector.live import Live, Node, Thresholds, ago
 from netstat_cli.errors import InvalidSample, Problem, UsageProblem
 from netstat_cli.model import Sample
 from netstat_cli.reader import store_reader
 from netstat_cli.series import points, to_wire
 from netstat_cli.store.history import open_history
-from netstat_cli.store.writer import Incoming, Stored, Writer
+from netstat_cli.store.writer import Stored, Writer
 from netstat_cli.times import LAST_MOMENT, SECOND, format_timestamp, now, parse_duration
 from netstat_cli.topology import INTEGRATED
-from netstat_cli.wire import decode, encode, is_canonical, is_server_id, parse_json, sample_from
+from netstat_cli.wire import decode, encode, is_server_id, parse_json, sample_from
 
 DEFAULT_POINTS, MOST_POINTS = 30, 1000
 MOST_EDGES = 20_001
@@ -44,9 +44,9 @@ class Collector(NamedTuple):
     live: Live
     thresholds: Thresholds
 
-    def store(self, incoming: list[Incoming]) -> list[Stored]:
+    def store(self, samples: list[Sample]) -> list[Stored]:
         """Puts samples into the store and then into the live view. Raises StoreError."""
-        outcome = self.writer.append(incoming)
+        outcome = self.writer.append(samples)
         at = now()
         for stored in outcome:
             if stored.error is None:
@@ -55,7 +55,7 @@ class Collector(NamedTuple):
 
     def store_one(self, sample: Sample) -> None:
         """The same for one sample. Raises InvalidSample too."""
-        if (error := self.store([Incoming(sample)])[0].error) is not None:
+        if (error := self.store([sample])[0].error) is not None:
             raise error
 
 
@@ -69,7 +69,7 @@ def post_samples(collector: Collector, request: Request) -> Response:
     for number, line in enumerate(request.body.split(b"\n"), 1):
         if text := line.strip():
             try:
-                incoming[number] = _incoming(text)
+                incoming[number] = decode(text)
             except InvalidSample as error:
                 errors[number] = error.message
     outcome = collector.store(list(incoming.values())) if incoming else []
@@ -101,11 +101,6 @@ def post_node(collector: Collector, request: Request) -> Response:
     collector.store_one(sample)
     message = f"node {sample.server_id} updated"
     return answer({"status": "success", "message": message, "timestamp": format_timestamp(now())})
-
-
-def _incoming(text: bytes) -> Incoming:
-    sample = decode(text)
-    return Incoming(sample, text + b"\n") if is_canonical(text, sample) else Incoming(sample)
 
 
 def _of_a_node(sent: dict[str, object]) -> dict[str, object]:
@@ -346,7 +341,7 @@ ROUTES: tuple[tuple[re.Pattern[str], dict[str, Route]], ...] = (
 
 
 def route(collector: Collector, request: Request) -> Response:
-    """The answer to a request. Raises HttpError and StoreError."""
+    """The answer to a request. Raises HttpError, InvalidSample (of what was sent) and StoreError."""
     method = "GET" if request.method == "HEAD" else request.method
     for pattern, methods in ROUTES:
         if match := pattern.fullmatch(request.path.rstrip("/") or "/"):
@@ -354,9 +349,6 @@ def route(collector: Collector, request: Request) -> Response:
                 allowed = ", ".join(methods)
                 message = f"{method} is not done here; {allowed} is"
                 raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message, (("Allow", allowed),))
-            try:
-                return methods[method](collector, request, **match.groupdict())
-            except InvalidSample as error:
-                return invalid(error)
+            return methods[method](collector, request, **match.groupdict())
     known = "/api/v1/samples, /api/v1/servers, /api/nodes, /api/stats, /healthz, /openapi.json"
     raise HttpError(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"there is no such page; see {known}")

@@ -14,7 +14,8 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -24,9 +25,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from netstat_cli import __version__
-from netstat_cli.collector.http import HttpError, Request, Response
+from netstat_cli.collector.http import HttpError, Request, Response, invalid
 from netstat_cli.collector.routes import Collector, route
-from netstat_cli.errors import NetcliError, StoreFull
+from netstat_cli.errors import InvalidSample, NetcliError, StoreFull
 from netstat_cli.store.writer import Warn
 
 MAX_BODY = 16 << 20
@@ -81,12 +82,12 @@ class Server(ThreadingHTTPServer):
 
     def answer(self, request: Request) -> Response:
         """The answer to a request, whatever happens."""
-        with self._idle:
-            self._busy += 1
         try:
             return route(self.collector, request)
         except HttpError as error:
             return error.response()
+        except InvalidSample as error:
+            return invalid(error)
         except StoreFull as error:
             return HttpError(HTTPStatus.INSUFFICIENT_STORAGE, "STORE_FULL", error.message, RETRY_AFTER).response()
         except NetcliError as error:
@@ -94,6 +95,14 @@ class Server(ThreadingHTTPServer):
         except Exception as error:  # noqa: BLE001  the client must get an answer and the operator a word
             self.warn(f"{request.method} {request.path!r} failed: {error!r}")
             return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", "an error in the collector").response()
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """While a request is answered; the end waits for it."""
+        with self._idle:
+            self._busy += 1
+        try:
+            yield
         finally:
             with self._idle:
                 self._busy -= 1
@@ -127,6 +136,8 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         try:
             line = self.rfile.readline(MAX_LINE + 1)
+            if line in (b"\r\n", b"\n"):  # RFC 9112, 2.2: one is to be ignored
+                line = self.rfile.readline(MAX_LINE + 1)
             if not line.strip():
                 return
             try:
@@ -135,9 +146,10 @@ class Handler(BaseHTTPRequestHandler):
                 self._send(error.response(), "GET")
                 self._drain()
                 return
-            response = self.server.answer(request)
-            self.close_connection |= self.server.closing
-            self._send(response, request.method)
+            with self.server.busy():
+                response = self.server.answer(request)
+                self.close_connection |= self.server.closing
+                self._send(response, request.method)
         except (TimeoutError, ConnectionError):
             self.close_connection = True
 
@@ -151,8 +163,6 @@ class Handler(BaseHTTPRequestHandler):
         headers = self._read_headers()
         connection = headers.get("connection", "").lower()
         self.close_connection = "close" in connection or (version == "HTTP/1.0" and "keep-alive" not in connection)
-        if headers.get("expect", "").lower() == "100-continue":
-            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = unpack(self._read_body(headers), headers.get("content-encoding", ""))
         path, query = split_target(target)
         return Request(self.command, path, query, headers, body)
@@ -180,6 +190,7 @@ class Handler(BaseHTTPRequestHandler):
         if encoding is not None:
             if encoding.lower() != "chunked" or length is not None:
                 raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "of transfer encodings only chunked is known")
+            self._invite(headers)
             return self._read_chunks()
         if length is None:
             if self.command in ("POST", "PUT"):
@@ -189,7 +200,13 @@ class Handler(BaseHTTPRequestHandler):
             raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "the Content-Length is not a number")
         if int(length) > MAX_BODY:
             raise too_large()
+        self._invite(headers)
         return self._read_exactly(int(length))
+
+    def _invite(self, headers: Mapping[str, str]) -> None:
+        """Tells a client that asked first that its body is welcome."""
+        if headers.get("expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _read_chunks(self) -> bytes:
         body = io.BytesIO()

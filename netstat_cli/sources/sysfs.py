@@ -50,12 +50,19 @@ def read_facts(sysfs: str, name: str, ifindex: int | None) -> Facts:
     if ifindex is not None and read_number(f"{folder}/ifindex") not in (ifindex, None):
         return NO_FACTS
     speed = read_number(f"{folder}/speed")
-    master = os.path.basename(os.readlink(f"{folder}/master")) if "master" in entries else None
+    master = _link_name(f"{folder}/master") if "master" in entries else None
     lower = tuple(sorted(entry.removeprefix("lower_") for entry in entries if entry.startswith("lower_")))
     link = read_number(f"{folder}/iflink")
     veth = not lower and link not in (read_number(f"{folder}/ifindex"), 0, None)
     kind = _kind(folder, set(entries)) or ("veth" if veth else "virtual")
     return Facts(kind, speed if speed and speed > 0 else None, master, lower, link)
+
+
+def _link_name(path: str) -> str | None:
+    try:
+        return os.path.basename(os.readlink(path))
+    except OSError:
+        return None
 
 
 def _kind(folder: str, entries: set[str]) -> str | None:

@@ -110,7 +110,7 @@ def _verify_lines(
             yield Finding(where, f"is of another server, {sample.server_id}")
         if day_of(sample.timestamp) != day:
             yield Finding(where, f"is of another day, {format_timestamp(sample.timestamp)}")
-        if not is_canonical(line.text, sample) and b"\\" not in line.text and b" " not in line.text:
+        if not is_canonical(line.text, sample):
             yield Finding(where, "is not written as the store writes lines; `netcli store import` does")
         yield from chain.follow(sample, where, thinned)
 
@@ -120,7 +120,7 @@ class _Chain:
 
     def __init__(self) -> None:
         self._prev: Sample | None = None
-        self._runs: dict[tuple[object, ...], Interface] = {}
+        self._runs: dict[tuple[str, int | None, int | None, str | None], Interface] = {}
 
     def interrupt(self) -> None:
         """Late lines belong in between: of what is missing nothing can be said."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 
 from netstat_cli.counters import mistimed
-from netstat_cli.errors import StoreError
+from netstat_cli.errors import InvalidSample, StoreError
 from netstat_cli.model import Sample
 from netstat_cli.store.blockgzip import GzipSegment
 from netstat_cli.store.layout import CLOSED, LATE, DayFiles, days
@@ -33,10 +34,13 @@ class History:
     def __enter__(self) -> History:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         for segment in self._open.values():
             segment.close()
         self._open.clear()
+        if isinstance(error, (InvalidSample, ValueError, zlib.error)):
+            hint = "see what is wrong with: netcli store verify"
+            raise StoreError(f"the history of {self.server_id} is damaged: {error}", hint=hint) from error
 
     def locate(self, moment: int) -> tuple[Line | None, Line | None]:
         """The last line at or before the moment and the first one after it."""
@@ -140,8 +144,7 @@ def _open_day(files: DayFiles, before: DayFiles | None) -> Segment:
     except OSError as error:
         raise StoreError(f"cannot read {error.filename or files.day}: {error.strerror}") from error
     except ValueError as error:
-        hint = "see what is wrong with: netcli store verify"
-        raise StoreError(f"{files.paths[0]} is damaged: {error}", hint=hint) from error
+        raise ValueError(f"{files.paths[0]}: {error}") from error
 
 
 def _open_file(path: str) -> Segment:

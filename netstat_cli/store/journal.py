@@ -51,15 +51,21 @@ class Journal:
         if self._file.size > LIMIT and (self._settling is None or not self._settling.is_alive()):
             self._rotate()
 
-    def close(self) -> None:
-        """Syncs every file and removes the journal."""
-        if self._settling is not None:
-            self._settling.join()
+    def settle(self, paths: Iterable[str]) -> None:
+        """Syncs these files and all that were appended, and removes the journal."""
+        self._dirty.update(paths)
         if self._settle(self._dirty, self._path) and os.path.exists(self._old):
             os.unlink(self._old)
         if self._file is not None:
             self._file.close()
             self._file = None
+        self._dirty = set()
+
+    def close(self) -> None:
+        """Syncs every file and removes the journal."""
+        if self._settling is not None:
+            self._settling.join()
+        self.settle(())
 
     def _rotate(self) -> None:
         """Begins a new journal, and settles the old one in the background."""

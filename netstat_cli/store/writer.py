@@ -29,13 +29,6 @@ REMEMBERED_DAYS = 32
 Warn = Callable[[str], None]
 
 
-class Incoming(NamedTuple):
-    """A sample on its way into the store; `line` is its own text where that can be stored as it is."""
-
-    sample: Sample
-    line: bytes | None = None
-
-
 class Stored(NamedTuple):
     """What became of a sample: as it was stored, or not because the store had one of that server and time already."""
 
@@ -48,9 +41,9 @@ class Stored(NamedTuple):
 class _Ticket:
     """What one caller waits for."""
 
-    def __init__(self, incoming: list[Incoming]) -> None:
-        self.incoming = incoming
-        self.outcome = [Stored(one.sample, False) for one in incoming]
+    def __init__(self, samples: list[Sample]) -> None:
+        self.samples = samples
+        self.outcome = [Stored(sample, False) for sample in samples]
         self.error: NetcliError | None = None
         self._done = threading.Lock()
         self._done.acquire()
@@ -92,10 +85,11 @@ class _Turn:
 
 
 class _Batch:
-    """Lines waiting for one file, in order, and whose they are."""
+    """Lines waiting for one file, in order, and who waits for them."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
+        self.moments: set[int] = set()
         self.last_timestamp = -1
         self.tickets: list[_Ticket] = []
 
@@ -114,7 +108,12 @@ class Writer:
         self._known: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
         self.latest: dict[str, Sample] = {}
         """The newest sample of every server: its next one is completed from it, and the live view begins with it."""
-        self._recover(warn)
+        try:
+            self._recover(warn)
+        except BaseException:
+            self._files.close()
+            os.close(self._lock)
+            raise
         self._waiting: list[_Ticket] = []
         self._turns: list[_Turn] = []
         self._wake = threading.Condition()
@@ -128,10 +127,10 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def append(self, incoming: list[Incoming]) -> list[Stored]:
+    def append(self, samples: list[Sample]) -> list[Stored]:
         """Returns once all of them are on disk. Raises StoreError if any is not; those that are then count as
         duplicates when they come again."""
-        ticket = _Ticket(incoming)
+        ticket = _Ticket(samples)
         with self._wake:
             if self._closing:
                 raise StoreError("the store is being closed", hint="send the samples again in a moment")
@@ -178,12 +177,13 @@ class Writer:
 
     def _replay(self) -> None:
         """Puts back what a crash of the machine took from the files but not from the journal."""
-        ticket = _Ticket([Incoming(decode(line), line + b"\n") for line in self._journal.left_behind()])
-        if ticket.incoming:
+        ticket = _Ticket([decode(line) for line in self._journal.left_behind()])
+        if ticket.samples:
             self._commit([ticket])
             ticket.finish()
             ticket.wait()
-            self._journal.close()
+            days_of = {(sample.server_id, day_of(sample.timestamp)) for sample in ticket.samples}
+            self._journal.settle({day_path(self._data, *day, ending) for day in days_of for ending in (PLAIN, LATE)})
 
     def _run(self) -> None:
         while True:
@@ -211,19 +211,25 @@ class Writer:
             del self._known[key]
         turn.run()
 
-    def _commit(self, tickets: list[_Ticket]) -> None:
+    def _plan(self, tickets: list[_Ticket]) -> dict[str, _Batch]:
+        """Which lines go into which file. Samples are taken in time order: senders overtake each other on their way."""
         batches: dict[str, _Batch] = {}
-        waiting = [(one.sample.timestamp, ticket, i) for ticket in tickets for i, one in enumerate(ticket.incoming)]
-        for _, ticket, i in sorted(waiting, key=itemgetter(0)):  # senders overtake each other on their way here
+        waiting = [(sample.timestamp, ticket, i) for ticket in tickets for i, sample in enumerate(ticket.samples)]
+        for _, ticket, i in sorted(waiting, key=itemgetter(0)):
             try:
-                ticket.outcome[i] = self._place(ticket.incoming[i], ticket, batches)
+                ticket.outcome[i] = self._place(ticket.samples[i], ticket, batches)
             except InvalidSample as error:
-                ticket.outcome[i] = Stored(ticket.incoming[i].sample, False, error)
+                ticket.outcome[i] = Stored(ticket.samples[i], False, error)
             except NetcliError as error:
                 ticket.error = error
             except OSError as error:
                 ticket.error = store_error(f"{self._data}/lock", error)
-        written = [(path, batch) for path, batch in batches.items() if self._write(path, batch)]
+        return batches
+
+    def _commit(self, tickets: list[_Ticket]) -> None:
+        batches = self._plan(tickets)
+        failed: set[str] = set()
+        written = [(path, batch) for path, batch in batches.items() if self._write(path, batch, failed)]
         try:
             if len(written) == 1:
                 self._files.get(written[0][0]).sync()
@@ -234,52 +240,58 @@ class Writer:
             for path, batch in written:
                 if len(written) > 1:
                     self._files.get(path).take_back()
-                self._undo(path, batch, store_error(path, error))
+                self._undo(path, batch, error, failed)
+        for server_id in failed:
+            self._forget_plans(server_id)
 
-    def _write(self, path: str, batch: _Batch) -> bool:
+    def _write(self, path: str, batch: _Batch, failed: set[str]) -> bool:
         """Adds the lines to their file; whether that went well."""
         try:
             self._files.get(path).append(b"".join(batch.lines), batch.last_timestamp)
         except OSError as error:
-            self._undo(path, batch, store_error(path, error))
+            self._undo(path, batch, error, failed)
             return False
         return True
 
-    def _undo(self, path: str, batch: _Batch, error: StoreError) -> None:
-        """Forgets what was planned on top of lines that did not reach the disk."""
+    def _undo(self, path: str, batch: _Batch, error: OSError, failed: set[str]) -> None:
+        """Tells who waited for lines that did not reach the disk."""
         self._files.forget(path)
-        server_id = os.path.basename(os.path.dirname(path))
+        failed.add(os.path.basename(os.path.dirname(path)))
+        for ticket in batch.tickets:
+            ticket.error = store_error(path, error)
+
+    def _forget_plans(self, server_id: str) -> None:
+        """Goes back to what is stored of a server, because something planned on top of it is not."""
         for key in [key for key in self._known if key[0] == server_id]:
             del self._known[key]
         with open_history(self._data, server_id) as history:
             last = history.last()
-        if last is None:
-            self.latest.pop(server_id, None)
-        else:
-            self.latest[server_id] = decode(last.text)
-        for ticket in batch.tickets:
-            ticket.error = error
+            if last is None:
+                self.latest.pop(server_id, None)
+            else:
+                self.latest[server_id] = decode(last.text)
 
-    def _place(self, incoming: Incoming, ticket: _Ticket, batches: dict[str, _Batch]) -> Stored:
+    def _place(self, sample: Sample, ticket: _Ticket, batches: dict[str, _Batch]) -> Stored:
         """Finds the file for a sample and puts its line there, unless the store has it."""
-        sample = incoming.sample
+        sample = complete(sample, self._sample_before(sample))
+        line = encode(sample)
         server_id, moment = sample.server_id, sample.timestamp
         day = day_of(moment)
-        path = day_path(self._data, server_id, day, PLAIN)
+        path, late = (day_path(self._data, server_id, day, ending) for ending in (PLAIN, LATE))
         in_order = self._in_order(path, moment, batches)
         known = self._known.get((server_id, day)) if in_order else self._known_times(server_id, day, batches)
         if not in_order:
             if known is not None and moment in known:
+                planned = [batch for name in (path, late) if (batch := batches.get(name)) and moment in batch.moments]
+                for batch in planned:
+                    batch.tickets.append(ticket)  # it is a duplicate if that one succeeds
                 return Stored(sample, False)
-            path = day_path(self._data, server_id, day, LATE)
-        line = incoming.line
-        if line is None:
-            sample = complete(sample, self._sample_before(sample))
-            line = encode(sample)
+            path = late
         if known is not None:
             known.add(moment)
         batch = batches.setdefault(path, _Batch())
         batch.lines.append(line)
+        batch.moments.add(moment)
         batch.last_timestamp = moment
         batch.tickets.append(ticket)
         latest = self.latest.get(server_id)
@@ -305,7 +317,7 @@ class Writer:
                 times = {line.timestamp for line in history.lines(begin - 1, begin + DAY - 1)}
             for ending in (PLAIN, LATE):
                 batch = batches.get(day_path(self._data, server_id, day, ending))
-                times.update(decode(line).timestamp for line in (batch.lines if batch else ()))
+                times |= batch.moments if batch else set()
             self._known[key] = times
             if len(self._known) > REMEMBERED_DAYS:
                 self._known.popitem(last=False)

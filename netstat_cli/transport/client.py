@@ -19,6 +19,8 @@ CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 COMPRESS_FROM = 1400  # bytes; less fits into one packet as it is
 FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0
+NOT_AN_ANSWER = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
+"""What reading the JSON of somebody who is no collector may raise."""
 RETRIED = frozenset({408, 425, 429})  # and every 5xx
 
 
@@ -102,6 +104,8 @@ class Client:
             raise PeerUnavailable(f"{self.url} did not answer in time") from error
         except requests.exceptions.SSLError as error:
             raise PeerRefused(f"{self.url}: no secure connection: {reason(error)}") from error
+        except ValueError as error:  # InvalidURL, and what the libraries below let through
+            raise PeerRefused(f"{self.url} is not an address that can be reached: {error}") from error
         except requests.RequestException as error:
             message = f"cannot reach {self.url}: {reason(error)}"
             raise PeerUnavailable(message, hint="is `netcli serve` running there?") from error
@@ -163,8 +167,12 @@ def _receipt(url: str, response: requests.Response, sent: int) -> Receipt:
         answer = response.json()
         rejected = [Rejected(int(item["line"]), str(item["error"])) for item in answer["rejected"]]
         receipt = Receipt(int(answer["accepted"]), int(answer["duplicates"]), rejected)
-        whole = receipt.accepted + receipt.duplicates + len(rejected) == sent
-    except (ValueError, TypeError, KeyError):
+        whole = (
+            min(receipt.accepted, receipt.duplicates) >= 0
+            and receipt.accepted + receipt.duplicates + len(rejected) == sent
+            and all(1 <= line <= sent for line, _ in rejected)
+        )
+    except NOT_AN_ANSWER:
         whole = False
     if not whole:
         raise PeerRefused(f"{url} answered 200, but not as a netcli collector does", hint="check the address")
@@ -181,12 +189,12 @@ def said(response: requests.Response) -> str:
     try:
         detail = response.json()["detail"]
         text = detail["message"] if isinstance(detail, dict) else "; ".join(str(item["msg"]) for item in detail)
-    except (ValueError, TypeError, KeyError):
+    except NOT_AN_ANSWER:
         text = response.reason or "without a word"
     return json.dumps(text, ensure_ascii=False)[1:-1][:500]
 
 
-def reason(error: requests.RequestException) -> str:
+def reason(error: Exception) -> str:
     """The innermost cause, without the layers that the libraries wrap around it."""
     cause: BaseException = error
     while (inner := getattr(cause, "reason", None) or cause.__cause__ or cause.__context__) and isinstance(

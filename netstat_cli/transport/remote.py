@@ -13,7 +13,7 @@ from netstat_cli.errors import InvalidSample, NetcliError, NothingStored
 from netstat_cli.model import Sample
 from netstat_cli.series import Series, from_wire
 from netstat_cli.times import parse_timestamp
-from netstat_cli.transport.client import CONNECT_TIMEOUT, READ_TIMEOUT, peer_url, reason, said
+from netstat_cli.transport.client import CONNECT_TIMEOUT, NOT_AN_ANSWER, READ_TIMEOUT, peer_url, reason, said
 from netstat_cli.wire import sample_from
 
 _OF_A_SAMPLE = ("timestamp", "hostname", "interval", "network_interfaces")
@@ -40,14 +40,14 @@ class RemoteReader:
                 sample_from({"server_id": one["id"], **{key: one[key] for key in (*_OF_A_SAMPLE, *_RATES)}})
                 for one in found
             ]
-        except (InvalidSample, TypeError, KeyError):
+        except (InvalidSample, *NOT_AN_ANSWER):
             self._strange()
 
     def first(self, server_id: str) -> int | None:
         answer = self._ask("GET", f"/api/v1/servers/{quote(server_id)}")
         try:
             return parse_timestamp(answer["first_timestamp"]) if answer["first_timestamp"] else None
-        except (ValueError, TypeError, KeyError):
+        except NOT_AN_ANSWER:
             self._strange()
 
     def interfaces(self, server_id: str, patterns: Sequence[str], since: int, until: int) -> list[str]:
@@ -65,7 +65,7 @@ class RemoteReader:
         answer = self._ask("POST", f"/api/v1/servers/{quote(server_id)}/series", json=asked)
         try:
             return from_wire(answer)
-        except (ValueError, TypeError, KeyError, IndexError):
+        except NOT_AN_ANSWER:
             self._strange()
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
@@ -73,7 +73,7 @@ class RemoteReader:
         timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
         try:
             response = self._session.request(method, url, timeout=timeout, allow_redirects=False, **more)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise NetcliError(
                 f"cannot reach {url}: {reason(error)}", hint="is `netcli serve` running there?"
             ) from error
@@ -83,7 +83,7 @@ class RemoteReader:
             raise NetcliError(f"{url} answered {response.status_code}: {said(response)}")
         try:
             return response.json()
-        except ValueError:
+        except NOT_AN_ANSWER:
             self._strange()
 
     def _strange(self) -> NoReturn:

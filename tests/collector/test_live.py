@@ -1,0 +1,128 @@
+"""The live view: who is there, and since when they are silent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netstat_cli.collector.live import Live, Thresholds, ago
+from netstat_cli.times import DAY, HOUR, MINUTE, SECOND, now
+from netstat_cli.wire import encode
+from tests.collector.conftest import Running
+from tests.given import T0, interface, sample
+
+
+@pytest.mark.parametrize(
+    ("silence", "status"),
+    [
+        (-5000, "online"),
+        (0, "online"),
+        (59_999, "online"),
+        (60_000, "warning"),
+        (119_999, "warning"),
+        (120_000, "offline"),
+        (DAY, "offline"),
+    ],
+)
+def test_status_follows_silence(silence: int, status: str) -> None:
+    """Under a minute of silence a node is online, from two on offline, between them it is a warning."""
+    assert status == Thresholds().status(silence)
+
+
+@pytest.mark.parametrize(
+    ("silence", "said"),
+    [
+        (-1, "0s ago"),
+        (999, "0s ago"),
+        (3 * SECOND, "3s ago"),
+        (59_999, "59s ago"),
+        (MINUTE, "1m ago"),
+        (HOUR - 1, "59m ago"),
+        (2 * HOUR, "2h ago"),
+        (DAY - 1, "23h ago"),
+        (400 * DAY, "400d ago"),
+    ],
+)
+def test_silence_in_words(silence: int, said: str) -> None:
+    """How long ago, in the largest whole unit, and never in the future."""
+    assert said == ago(silence)
+
+
+def test_a_node_is_its_newest_sample_and_when_one_last_arrived() -> None:
+    """A late sample is a sign of life, but not the newest; nodes are listed by name."""
+    live = Live([sample(0, server="web2")], T0)
+    live.saw(sample(10, server="web1"), T0 + 11_000)
+    live.saw(sample(5, server="web1"), T0 + 12_000)
+    assert [(node.sample.server_id, node.sample.timestamp, node.arrived) for node in live.nodes()] == [
+        ("web1", T0 + 10_000, T0 + 12_000),
+        ("web2", T0, T0),
+    ]
+
+
+def test_stored_samples_arrived_when_they_were_taken_but_never_later_than_now() -> None:
+    """At the start the newest stored sample counts as arrived at its own time; a clock that runs ahead cannot keep a
+    dead node online."""
+    live = Live([sample(0, server="web1"), sample(9999, server="fast")], T0 + 60_000)
+    assert [(node.sample.server_id, node.arrived) for node in live.nodes()] == [("fast", T0 + 60_000), ("web1", T0)]
+
+
+def test_a_forgotten_node_was_there_once() -> None:
+    """Forgetting tells whether there was anything to forget."""
+    live = Live([sample(0)], T0)
+    assert [live.forget("web1"), live.forget("web1"), live.node("web1")] == [True, False, None]
+
+
+def statuses(collector: Running) -> dict[str, Any]:
+    """The status of every node in both views, which must be the same."""
+    nodes = {node["name"]: node["status"] for node in collector.get("/api/nodes")}
+    assert nodes == {server["id"]: server["status"] for server in collector.get("/api/v1/servers")}
+    return nodes
+
+
+def test_a_restart_rebuilds_the_live_view_from_the_files(tmp_path: Path) -> None:
+    """After a restart every node is back with its last sample, silent since it was taken, late lines considered."""
+    ages = {"old": 3600, "quiet": 90, "well": 5}
+    with Running(tmp_path / "store") as collector:
+        for server, age in ages.items():
+            taken = now() - age * SECOND
+            newest = sample(0, interface(rx=7000), server=server)._replace(timestamp=taken)
+            collector.samples(encode(newest), encode(newest._replace(timestamp=taken - 5000)))
+        assert statuses(collector) == {"old": "online", "quiet": "online", "well": "online"}
+    with Running(tmp_path / "store") as collector:
+        assert statuses(collector) == {"old": "offline", "quiet": "warning", "well": "online"}
+        assert [one["network_interfaces"][0]["rx_bytes"] for one in collector.get("/api/v1/servers")] == [7000] * 3
+        stats = collector.get("/api/stats")
+        assert (stats["total_nodes"], stats["online_nodes"], stats["offline_nodes"]) == (3, 1, 1)
+        assert {node["name"]: node["last_seen"] for node in collector.get("/api/nodes") if node["name"] != "well"} == {
+            "old": "1h ago",
+            "quiet": "1m ago",
+        }
+
+
+def test_status_is_about_arrival_and_not_the_senders_clock(tmp_path: Path) -> None:
+    """A sender whose clock is years off is online while it speaks; both thresholds can be set."""
+    with Running(tmp_path / "a") as collector:
+        collector.samples(encode(sample(-1e8, server="behind")), encode(sample(1e8, server="ahead")))
+        assert statuses(collector) == {"ahead": "online", "behind": "online"}
+    for thresholds, status in ((Thresholds(0, MINUTE), "warning"), (Thresholds(0, 0), "offline")):
+        with Running(tmp_path / status, thresholds) as collector:
+            collector.samples(encode(sample(0)))
+            assert {"web1": status} == statuses(collector)
+
+
+def test_a_torn_last_line_is_cut_off_and_said(tmp_path: Path) -> None:
+    """Half a line that a crash left behind is taken away with a word about it; the lines before it and the next
+    sample are all there."""
+    lines = [encode(sample(i * 10, interface(rx=i * 1000, start=T0))) for i in range(3)]
+    with Running(tmp_path / "store") as collector:
+        collector.samples(*lines[:2])
+    path = tmp_path / "store" / "web1" / "2026-11-21.jsonl"
+    path.write_bytes(path.read_bytes() + lines[2][:57])
+    with Running(tmp_path / "store") as collector:
+        cut = f"{path}: cut off a last line torn by a crash (57 bytes, never acknowledged)"
+        assert [cut] == collector.warnings
+        assert collector.get("/api/v1/servers/web1")["timestamp"] == "2026-11-21T12:00:10.000Z"
+        collector.samples(lines[2])
+        assert b"".join(lines) == path.read_bytes()

@@ -1,0 +1,154 @@
+"""Samples on deadlines: when they are taken and what they hold."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+
+from netstat_cli.model import Interface, Sample
+from netstat_cli.sampler import Sampler, Selection, ticks
+from netstat_cli.sources import open_source
+from netstat_cli.times import now
+from tests.given import interface
+
+LO = interface("lo", kind="loopback", ifindex=1)
+LO0 = interface("lo0", kind=None, ifindex=1)
+ETH0 = interface("eth0")
+VETH = interface("veth1a2b", kind="veth", ifindex=7)
+DOCKER = interface("docker0", kind="bridge", ifindex=8)
+PRESENT = (LO, ETH0, VETH, DOCKER)
+
+
+@pytest.mark.parametrize(
+    ("selection", "names"),
+    [
+        (Selection(), "eth0 veth1a2b docker0"),
+        (Selection(loopback=True), "lo eth0 veth1a2b docker0"),
+        (Selection(include=("eth*",)), "eth0"),
+        (Selection(include=("lo",)), "lo"),
+        (Selection(include=("l*", "eth0")), "eth0"),
+        (Selection(include=("*",), loopback=True), "lo eth0 veth1a2b docker0"),
+        (Selection(exclude=("veth*", "docker?")), "eth0"),
+        (Selection(include=("eth0", "docker0"), exclude=("eth0",)), "docker0"),
+        (Selection(include=("lo",), exclude=("lo",)), ""),
+        (Selection(include=("ETH0",)), ""),
+    ],
+)
+def test_one_filter_for_everything(selection: Selection, names: str) -> None:
+    """Excluding wins over including; loopback is in only if it is asked for by name or with all the others."""
+    assert names.split() == [one.name for one in PRESENT if one in selection]
+
+
+def test_loopback_is_known_by_its_name_where_no_kind_is_told() -> None:
+    """A source that gives no kinds, as on macOS, has its lo0 left out too."""
+    assert LO0 not in Selection()
+
+
+class Script:
+    """A source that shows prepared interfaces, reading by reading."""
+
+    def __init__(self, *readings: tuple[Interface, ...], boot_id: str | None = "boot-1") -> None:
+        self.boot_id = boot_id
+        self._readings = iter(readings)
+
+    def read(self) -> list[Interface]:
+        return list(next(self._readings))
+
+
+def taken(*readings: tuple[Interface, ...], count: int | None = None, **options: float) -> list[Sample]:
+    """The samples of a sampler that reads so."""
+    sampler = Sampler(Script(*readings), Selection(), "web1", "web1.lan", **options)
+    return [sampler.take() for _ in readings[:count]]
+
+
+def test_a_sample_says_who_took_it_and_when() -> None:
+    """The sampler stamps its own facts; it counts its samples, and begins with rates of 0.0."""
+    before = now()
+    first, second = taken((ETH0,), (ETH0,), interval=10.0)
+    assert before <= first.timestamp <= second.timestamp <= now()
+    stamped = ETH0._replace(start=first.timestamp)
+    expected = Sample(0, "web1", "web1.lan", "boot-1", 0, 10.0, 0.0, 0.0, (stamped,))
+    assert [expected, expected._replace(seq=1)] == [first._replace(timestamp=0), second._replace(timestamp=0)]
+
+
+def test_the_sequence_has_no_hole() -> None:
+    """`seq` counts the samples of this sampler, from 0."""
+    assert [0, 1, 2, 3] == [one.seq for one in taken(*[()] * 4)]
+
+
+def test_rates_are_of_the_time_since_the_sample_before() -> None:
+    """From the second sample on the node's rates are what the uplinks carried; a sample alone has 0.0."""
+    first, second, third = taken((ETH0,), (interface(rx=10**12, tx=0),), (interface(rx=10**12, tx=0),))
+    rates = [(one.network_rx_bytes_per_sec, one.network_tx_bytes_per_sec) for one in (first, second, third)]
+    assert [(0.0, 0.0), (0.0, 0.0)] == [rates[0], rates[2]]
+    assert (rates[1][0] or 0) > 10**6
+    assert rates[1][1] == 0.0
+
+
+def test_interfaces_come_and_go() -> None:
+    """Every sample looks anew: what was plugged in is there at the next one, what was pulled out is not."""
+    samples = taken((), (ETH0,), (ETH0, VETH), (VETH,))
+    expected = [[], ["eth0"], ["eth0", "veth1a2b"], ["veth1a2b"]]
+    assert expected == [[one.name for one in sample.interfaces or ()] for sample in samples]
+
+
+def test_a_run_lasts_from_sample_to_sample() -> None:
+    """Each sample is completed from the one before: its runs go on, or begin with it."""
+    samples = taken((ETH0,), (interface(rx=5),), (interface(rx=3),))
+    starts = [one.start for sample in samples for one in sample.interfaces or ()]
+    assert starts == [samples[0].timestamp, samples[0].timestamp, samples[2].timestamp]
+
+
+def test_a_source_that_gives_no_boot_id_still_counts_runs() -> None:
+    """Where no boot id can be known, a name alone makes a run."""
+    sampler = Sampler(Script((ETH0,), (interface(rx=5),), boot_id=None), Selection(), "w", "w")
+    (first,), (second,) = sampler.take().interfaces or (), sampler.take().interfaces or ()
+    assert first.start == second.start
+
+
+def test_this_machine_can_be_sampled() -> None:
+    """The default source gives this machine's interfaces, loopback if asked for."""
+    source = open_source("auto", "/proc", "/sys", pytest.fail)
+    sample = Sampler(source, Selection(loopback=True), "here", "here").take()
+    assert "lo" in [one.name for one in sample.interfaces or ()]
+
+
+def test_ticks_begin_at_once_and_end_after_their_count() -> None:
+    """The first tick comes without waiting, and after the last one nobody waits."""
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        time.sleep(seconds)
+        return True
+
+    assert [0, 1, 2] == list(ticks(0.05, 3, wait))
+    assert 0 < max(waits) <= 0.05
+    assert [0] == list(ticks(3600, 1, pytest.fail))
+
+
+def test_missed_ticks_are_skipped_and_never_bunched() -> None:
+    """A reading that takes longer than the interval is followed by a wait for the next whole interval, each time."""
+    waited_before: list[bool] = []
+    waited = False
+
+    def wait(seconds: float) -> bool:
+        nonlocal waited
+        waited = True
+        assert 0 < seconds <= 0.2
+        time.sleep(seconds)
+        return True
+
+    for _ in ticks(0.2, 3, wait):
+        waited_before.append(waited)
+        waited = False
+        time.sleep(0.25)
+    assert waited_before == [False, True, True]
+
+
+def test_ticks_end_when_waiting_is_cut_short() -> None:
+    """A wait that says no ends the ticks, as a signal does; without a count they go on for ever."""
+    answers = itertools.chain([True, True], itertools.repeat(False))
+    assert [0] == list(ticks(3600, None, lambda _: next(answers)))
