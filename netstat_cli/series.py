@@ -18,7 +18,7 @@ from netstat_cli.store.history import History
 from netstat_cli.store.segment import Line
 from netstat_cli.times import MINUTE, SECOND
 from netstat_cli.topology import uplinks
-from netstat_cli.wire import Head, decode, head_of, interface_in, needle
+from netstat_cli.wire import RunMark, decode, head_of, interface_in, needle
 
 
 class Bucket(NamedTuple):
@@ -232,7 +232,8 @@ class Chain:
     def __init__(self, history: History, name: str, since: int) -> None:
         self._history = history
         self._needle = needle(name)
-        self._heads: dict[int, Head] = {}
+        self._interval: tuple[int, float | None] = (-1, None)
+        """Of the line that was looked at last: its moment, and the interval that it states."""
         before = history.floor(since)
         self._anchor = self._seen(before) if before else None
         if self._anchor is None:
@@ -250,6 +251,8 @@ class Chain:
         if anchor is not None and anchor.timestamp == moment:
             return self._total.minus(self._base)
         upcoming = self._seen(higher) if anchor and floor and anchor.timestamp == floor.timestamp else None
+        if anchor is not None and upcoming is not None and same_run(anchor, upcoming):
+            return self._total.plus(_within_run(anchor, upcoming).by(moment)).minus(self._base)
         upcoming = upcoming or self._after(anchor)
         if upcoming is None:
             return self._total.minus(self._base)
@@ -258,6 +261,8 @@ class Chain:
     def _advance(self, moment: int, floor: Line | None) -> None:
         """Moves the anchor to the interface's last sample at or before the moment."""
         here = self._seen(floor)
+        if self._anchor is not None and here is not None and self._step_back(self._anchor, here):
+            return
         while True:
             anchor = self._anchor
             if anchor is not None:
@@ -271,35 +276,50 @@ class Chain:
             self._total = self._total.plus(self._growth(upcoming, self._anchor).traffic)
             self._anchor = upcoming
 
+    def _step_back(self, anchor: Seen, here: Seen) -> bool:
+        """Moves the anchor to a sample of a later run by way of the runs' own word: `start` is the moment of a run's
+        first sample, so the run before it ends just there. False where that cannot be followed to the anchor."""
+        carried, cur = NO_TRAFFIC, here
+        while not same_run(anchor, cur):
+            start = cur.interface.start
+            if start is None or start <= anchor.timestamp:
+                return False
+            first = self._seen(self._history.floor(start))
+            if first is None or first.timestamp != start or not same_run(first, cur):
+                return False
+            before = self._history.floor(start - 1)
+            named = self._seen(before) or self._seen(self._history.rfind(self._needle, start - 1))
+            if named is None or named.timestamp < anchor.timestamp:
+                return False
+            carried = carried.plus(_within_run(first, cur).traffic).plus(self._growth(first, named).traffic)
+            cur = named
+        if here.timestamp > anchor.timestamp:
+            self._total = self._total.plus(carried).plus(_within_run(anchor, cur).traffic)
+            self._anchor = here
+        return True
+
     def _move(self, seen: Seen) -> None:
         """Puts the anchor on a later sample of its own run."""
         if self._anchor is not None and seen.timestamp > self._anchor.timestamp:
-            grown = counters(seen.interface).minus(counters(self._anchor.interface))
-            self._total = self._total.plus(grown)
+            self._total = self._total.plus(_within_run(self._anchor, seen).traffic)
             self._anchor = seen
 
     def _end_of_run(self, anchor: Seen, until: int) -> Seen:
-        """The last sample of the anchor's run at or before `until`: ever longer steps forward, then halving."""
-        low, high = anchor, until + 1
+        """The last sample of the anchor's run, which is over at `until`: ever longer steps forward, then halving."""
+        run = RunMark(anchor.interface, anchor.boot_id)
+        best: Line | None = None
+        low, high = anchor.timestamp, until  # the samples at or before these are in the run, and are not
         step = 4 * SECOND
-        while low.timestamp + step < high:
-            probe = self._seen(self._history.floor(low.timestamp + step))
-            if probe is None or not same_run(anchor, probe):
-                high = low.timestamp + step
-                break
-            low = probe if probe.timestamp > low.timestamp else low
-            step *= 2
-        while True:
-            following = self._history.locate(low.timestamp)[1]
-            seen = self._seen(following)
-            if seen is None or seen.timestamp >= high or not same_run(anchor, seen):
-                return low
-            low = seen
-            middle = self._seen(self._history.floor((low.timestamp + high) // 2))
-            if middle is None or not same_run(anchor, middle):
-                high = (low.timestamp + high) // 2
-            elif middle.timestamp > low.timestamp:
-                low = middle
+        while low + 1 < high:
+            moment = low + step if step else (low + high) // 2
+            probe, following = self._history.locate(min(moment, high - 1))
+            if probe is None or probe.text not in run:
+                high, step = (probe.timestamp if probe else min(moment, high - 1)), 0
+            elif following is None or following.text not in run:
+                return self._seen(probe) or anchor
+            else:
+                best, low, step = following, following.timestamp, step * 2
+        return self._seen(best) or anchor
 
     def _after(self, seen: Seen | None) -> Seen | None:
         """The interface's next sample; remembered, because a search that finds none has read everything."""
@@ -313,32 +333,40 @@ class Chain:
     def _growth(self, cur: Seen, named: Seen | None) -> Growth:
         """What the interface's next sample brought. `named` is its sample before that, under the same name."""
         before = self._history.floor(cur.timestamp - 1)
-        device = None if named is not None and same_run(named, cur) else self._device_before(cur)
-        gap = max_gap(self._head(cur.timestamp).interval)
-        return growth(cur, named, device, before.timestamp if before else None, gap)
+        device = None if named is not None and same_run(named, cur) else self._device_before(cur, before)
+        moment, interval = self._interval
+        if moment != cur.timestamp:
+            line = self._history.floor(cur.timestamp)
+            interval = head_of(line.text).interval if line else None
+        return growth(cur, named, device, before.timestamp if before else None, max_gap(interval))
 
-    def _device_before(self, cur: Seen) -> Seen | None:
-        """The last earlier sample of the same device under whatever name."""
+    def _device_before(self, cur: Seen, before: Line | None) -> Seen | None:
+        """The last earlier sample of the same device under whatever name; `before` is the server's last one."""
         if cur.device is None:
             return None
-        until = cur.timestamp - 1
         pattern = b'"ifindex":%d,' % (cur.interface.ifindex or 0)
-        while (line := self._history.rfind(pattern, until)) is not None:
+        line = before if before and pattern in before.text else self._history.rfind(pattern, cur.timestamp - 1)
+        while line is not None:
             sample = decode(line.text)
             if sample.boot_id != cur.boot_id:
                 return None  # boots follow one another: before this one there are only others
             for interface in sample.interfaces or ():
                 if interface.ifindex == cur.interface.ifindex:
                     return Seen(sample.timestamp, sample.boot_id, interface)
-            until = line.timestamp - 1
+            line = self._history.rfind(pattern, line.timestamp - 1)
         return None
-
-    def _head(self, moment: int) -> Head:
-        line = self._history.floor(moment)
-        return head_of(line.text) if line else Head(moment, None, None)
 
     def _seen(self, line: Line | None) -> Seen | None:
         if line is None:
             return None
         interface = interface_in(line.text, self._needle)
-        return None if interface is None else Seen(line.timestamp, head_of(line.text).boot_id, interface)
+        if interface is None:
+            return None
+        head = head_of(line.text)
+        self._interval = (line.timestamp, head.interval)
+        return Seen(line.timestamp, head.boot_id, interface)
+
+
+def _within_run(earlier: Seen, later: Seen) -> Growth:
+    grown = counters(later.interface).minus(counters(earlier.interface))
+    return Growth(earlier.timestamp, later.timestamp, grown)

@@ -332,13 +332,44 @@ def needle(name: str) -> bytes:
 
 
 def interface_in(line: bytes, needle: bytes) -> Interface | None:
-    """The interface that begins with the needle, if the stored line has it; the others are not read."""
+    """The interface that begins with the needle, if the stored line has it: the others are not read, and the store's
+    own writing is not checked again. Raises InvalidSample, ValueError, KeyError for a damaged line."""
     at = line.find(needle)
     if at < 0:
         return None
     obj, _ = _DECODER.raw_decode(line[at:].decode())
-    problems: list[Problem] = []
-    interface = interface_from(obj, (), problems)
-    if problems:
-        raise InvalidSample(problems)
-    return interface
+    get = obj.get
+    start = get("start")
+    return Interface(
+        obj["name"],
+        get("ifindex"),
+        get("kind"),
+        obj["is_up"],
+        get("speed_mbps"),
+        None if start is None else _known_time(start),
+        obj["rx_bytes"],
+        obj["tx_bytes"],
+        obj["rx_packets"],
+        obj["tx_packets"],
+        get("rx_errors"),
+        get("tx_errors"),
+        get("rx_dropped"),
+        get("tx_dropped"),
+    )
+
+
+class RunMark:
+    """Tells by a search for bytes whether a stored line continues a run."""
+
+    def __init__(self, interface: Interface, boot_id: str | None) -> None:
+        self._needle = needle(interface.name)
+        self._start = b"" if interface.start is None else b'"start":"%s"' % format_timestamp(interface.start).encode()
+        self._ifindex = b"" if interface.ifindex is None else b'"ifindex":%d,' % interface.ifindex
+        self._boot = b"" if boot_id is None else b'"boot_id":%s,' % json_text(boot_id).encode()
+
+    def __contains__(self, line: bytes) -> bool:
+        at = line.find(self._needle)
+        if at < 0 or not self._start:
+            return False
+        end = line.find(b',"rx_bytes":', at)
+        return line.find(self._start, at, end) > 0 and line.find(self._ifindex, at, end) > 0 and self._boot in line[:at]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, timedelta, timezone
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netstat_cli import times
-from netstat_cli.times import LAST_MOMENT, SECOND
+from netstat_cli.errors import UsageProblem
+from netstat_cli.times import DAY, HOUR, LAST_MOMENT, MINUTE, SECOND
 from tests.given import T0
 
 MOMENTS = st.integers(0, LAST_MOMENT)
@@ -47,3 +51,99 @@ def test_epoch_seconds_are_understood() -> None:
 
 
 MILLISECONDS = T0  # taken for seconds
+
+
+@pytest.mark.parametrize(
+    ("message", "values"),
+    [
+        (NOT_A_TIME, ["yesterday", "", "2026-02-30T00:00:00Z", "2026-11-21T12:00:00Z\ud800"]),
+        (NOT_A_MOMENT, [True, None, [T0], float("nan"), float("inf"), 10**400]),
+        (OUT_OF_RANGE, [MILLISECONDS, -1, "1969-12-31T23:59:59.999Z", "9999-12-31T23:59:59-01:00"]),
+    ],
+)
+def test_what_is_no_time_is_refused_with_a_sentence(message: str, values: list[object]) -> None:
+    """Anything else raises ValueError with a sentence that a sender can act on."""
+    for value in values:
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            times.parse_timestamp(value)
+
+
+@given(MOMENTS)
+def test_a_day_is_utc(moment: int) -> None:
+    """A moment lies within its UTC day, whatever zone the machine is in."""
+    start = times.day_start(times.day_of(moment))
+    assert start <= moment < start + DAY
+
+
+@pytest.mark.parametrize("text", ["", "2026-11-2", "2026-13-01", "2026-11-21T00", "20261121", "2026-W01-1"])
+def test_only_a_day_is_a_day(text: str) -> None:
+    """What is not of the form 2026-11-21 is not taken for a day."""
+    with pytest.raises(ValueError, match=r"day|month|isoformat"):
+        times.day_start(text)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "texts"),
+    [
+        (500, ["500ms", "0.5", "0.5s"]),
+        (10 * SECOND, ["10", "10s", " 10s "]),
+        (90 * MINUTE, ["1h30m", "90m", "1.5h"]),
+        (14 * DAY, ["14d", "2w"]),
+        (365 * DAY, ["1y", "365d"]),
+    ],
+)
+def test_parse_duration(milliseconds: int, texts: list[str]) -> None:
+    """A duration is a number with a unit, several of them, or bare seconds."""
+    assert {milliseconds} == {times.parse_duration(text) for text in texts}
+
+
+@pytest.mark.parametrize("text", ["", "h", "5x", "1h 30m", "5m!", "nan", "inf", "1e999", "-5", "-1h", "9" * 400 + "d"])
+def test_what_is_no_duration_is_refused_with_a_hint(text: str) -> None:
+    """Anything else, a negative duration included, is a wrong usage that says how to write one."""
+    with pytest.raises(UsageProblem) as caught:
+        times.parse_duration(text)
+    assert (f"{text!r} is not a duration", 2) == (caught.value.message, caught.value.exit_code)
+    assert caught.value.hint == "write for example 500ms, 10s, 5m, 1h30m, 7d or 365d"
+
+
+def test_format_duration() -> None:
+    """A duration is shown in at most two neighbouring units."""
+    parts = {"0s": 0, "1.5s": 1500, "45s": 45 * SECOND, "5m": 5 * MINUTE, "1m 30s": 90 * SECOND, "1h 30m": 90 * MINUTE}
+    days = {"1h": HOUR + 5 * SECOND, "12d": 12 * DAY, "400d 3h": 400 * DAY + 3 * HOUR}
+    assert [*parts, *days] == [times.format_duration(one) for one in [*parts.values(), *days.values()]]
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "moment"),
+    [
+        ("now", UTC, T0),
+        (" now ", UTC, T0),
+        ("-2h", UTC, T0 - 2 * HOUR),
+        ("-1h30m", UTC, T0 - 90 * MINUTE),
+        ("11:30", UTC, T0 - 30 * MINUTE),
+        ("11:30:15", UTC, T0 - 30 * MINUTE + 15 * SECOND),
+        ("11:30", timezone(timedelta(hours=2)), T0 - 150 * MINUTE),
+        ("2026-11-21", UTC, T0 - 12 * HOUR),
+        ("2026-11-21", timezone(timedelta(hours=-5)), T0 - 7 * HOUR),
+        ("2026-11-21T12:00:00Z", timezone(timedelta(hours=-5)), T0),
+        ("2026-11-21T12:00:00.250+00:00", None, T0 + 250),
+    ],
+)
+def test_parse_when(text: str, zone: timezone | None, moment: int) -> None:
+    """A time on the command line is relative, a clock time of today, a day or a full time, read in the zone asked
+    for."""
+    assert moment == times.parse_when(text, T0, zone)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "25:00", "11:60", "2026-13-01", "11", "0001-01-01T00:00:00+14:00"])
+def test_what_is_no_time_on_the_command_line_is_wrong_usage(text: str) -> None:
+    """Anything else is a wrong usage that says how to write one."""
+    with pytest.raises(UsageProblem) as caught:
+        times.parse_when(text, T0, UTC)
+    assert caught.value.message == f"{text!r} is not a time"
+    assert caught.value.hint == "write for example now, -2h, 14:30, 2026-11-21 or 2026-11-21T15:39:28Z"
+
+
+def test_a_time_before_all_calendars_can_still_be_asked_for() -> None:
+    """However far back a question reaches, its beginning has a day, so the whole history answers it."""
+    assert times.day_of(times.parse_when("-99999999999y", T0, UTC)) <= "1970-01-01"

@@ -22,9 +22,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
-from netstat_cli.store.segment import Line, to_line
+from netstat_cli.store.segment import Line, stamp, stamp_of, to_line
 from netstat_cli.times import format_timestamp
-from netstat_cli.wire import TIMESTAMP
 
 TEXT_SIZE = 1 << 16
 LEVEL = 6
@@ -124,7 +123,7 @@ class GzipSegment:
         if index < 0:
             return None, to_line(self._texts(0)[0]) if self._starts else None
         texts = self._texts(index)
-        at = bisect_right(texts, _bound(moment), key=_stamp)
+        at = bisect_right(texts, stamp_of(moment), key=stamp)
         higher = texts[at] if at < len(texts) else self._texts(index + 1)[0] if index + 1 < len(self._starts) else None
         return to_line(texts[at - 1]), to_line(higher) if higher else None
 
@@ -142,7 +141,7 @@ class GzipSegment:
             return None
         for index in range(bisect_right(self._starts, until) - 1, -1, -1):
             texts = self._texts(index)
-            for text in reversed(texts[: bisect_right(texts, _bound(until), key=_stamp)]):
+            for text in reversed(texts[: bisect_right(texts, stamp_of(until), key=stamp)]):
                 if needle in text:
                     return to_line(text)
         return None
@@ -189,11 +188,3 @@ class GzipSegment:
             text = zlib.decompress(os.pread(self._fd, length, begin), zlib.MAX_WBITS | 16)
             self._inflated = (index, text.split(b"\n")[:-1])
         return self._inflated[1]
-
-
-def _stamp(text: bytes) -> bytes:
-    return text[TIMESTAMP]
-
-
-def _bound(moment: int) -> bytes:
-    return format_timestamp(moment).encode()

@@ -17,7 +17,7 @@ from netstat_cli.store.segment import Line, MemorySegment, PlainSegment, Segment
 from netstat_cli.times import day_of
 from netstat_cli.wire import decode, encode
 
-OPEN_SEGMENTS = 8
+OPEN_SEGMENTS = 32
 END = 1 << 62
 
 
@@ -38,9 +38,9 @@ class History:
         for segment in self._open.values():
             segment.close()
         self._open.clear()
-        if isinstance(error, (InvalidSample, ValueError, zlib.error)):
+        if isinstance(error, (InvalidSample, ValueError, LookupError, TypeError, zlib.error)):
             hint = "see what is wrong with: netcli store verify"
-            raise StoreError(f"the history of {self.server_id} is damaged: {error}", hint=hint) from error
+            raise StoreError(f"the history of {self.server_id} is damaged: {error!s}", hint=hint) from error
 
     def locate(self, moment: int) -> tuple[Line | None, Line | None]:
         """The last line at or before the moment and the first one after it."""

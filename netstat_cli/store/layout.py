@@ -23,7 +23,8 @@ FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 PLAIN, LATE, CLOSED, MISTIMED = ".jsonl", ".late.jsonl", ".jsonl.gz", ".mistimed.jsonl"
 
-_DAY_FILE = re.compile(r"(\d{4}-\d{2}-\d{2})(\.jsonl|\.late\.jsonl|\.jsonl\.gz)")
+_FIELDS = {PLAIN: "plain", LATE: "late", CLOSED: "closed"}
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class DayFiles(NamedTuple):
@@ -63,13 +64,12 @@ def days(data: str, server_id: str) -> list[DayFiles]:
         return []
     except OSError as error:
         raise _unreadable(f"{data}/{server_id}", error) from error
-    found: dict[str, DayFiles] = {}
+    found: dict[str, dict[str, str]] = {}
     for name in names:
-        if match := _DAY_FILE.fullmatch(name):
-            day, ending = match.groups()
-            field = {PLAIN: "plain", LATE: "late", CLOSED: "closed"}[ending]
-            found[day] = found.get(day, DayFiles(day))._replace(**{field: f"{data}/{server_id}/{name}"})
-    return [found[day] for day in sorted(found)]
+        day, ending = name[:10], name[10:]
+        if ending in _FIELDS and _DAY.fullmatch(day):
+            found.setdefault(day, {})[_FIELDS[ending]] = f"{data}/{server_id}/{name}"
+    return [DayFiles(day, **found[day]) for day in sorted(found)]
 
 
 def check_format(data: str) -> None:

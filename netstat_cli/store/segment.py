@@ -13,10 +13,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from netstat_cli.times import parse_timestamp
+from netstat_cli.times import format_timestamp, parse_timestamp
 from netstat_cli.wire import LINE_HEAD, TIMESTAMP
 
-LOOK = 1 << 13
+LOOK = 1 << 12
 """Bytes to read at a look: a handful of lines. A stretch that fits in twice as much is read whole."""
 SWEEP = 1 << 20
 """Bytes to read at a time when every line counts."""
@@ -53,6 +53,16 @@ def to_line(text: bytes) -> Line:
     if not text.startswith(LINE_HEAD):
         raise ValueError(f"not a sample line: {text[:60]!r}")
     return Line(parse_timestamp(text[TIMESTAMP].decode()), text)
+
+
+def stamp(text: bytes) -> bytes:
+    """The timestamp of a line as it is written, which sorts as time does."""
+    return text[TIMESTAMP]
+
+
+def stamp_of(moment: int) -> bytes:
+    """How a moment is written."""
+    return format_timestamp(moment).encode()
 
 
 class MemorySegment:
@@ -102,12 +112,14 @@ class PlainSegment:
         os.close(self._fd)
 
     def locate(self, moment: int) -> tuple[Line | None, Line | None]:
-        at = self._offset_of(moment)
-        if at is None:
+        if self._first is None or self._last is None or moment < self._first.timestamp:
             return None, self._first
-        line = self._line_at(at)
-        after = at + len(line.text) + 1
-        return line, self._line_at(after) if after < self._end else None
+        if moment >= self._last.timestamp:
+            return self._last, None
+        begin, end = self._narrow(moment)
+        texts = os.pread(self._fd, end - begin, begin).split(b"\n")[:-1]
+        at = bisect_right(texts, stamp_of(moment), key=stamp)
+        return to_line(texts[at - 1]), to_line(texts[at]) if at < len(texts) else self._line_at(end)
 
     def lines(self, after: int = -1) -> Iterator[Line]:
         at = self._offset_after(after)
@@ -145,40 +157,41 @@ class PlainSegment:
         return None
 
     def _offset_after(self, moment: int) -> int:
-        at = self._offset_of(moment)
-        return 0 if at is None else at + len(self._line_at(at).text) + 1
-
-    def _offset_of(self, moment: int) -> int | None:
-        """Where the last line at or before the moment begins; None if all are later."""
+        """Where the first line after the moment begins."""
         if self._first is None or self._last is None or moment < self._first.timestamp:
-            return None
+            return 0
         if moment >= self._last.timestamp:
-            return self._last_at
+            return self._end
+        begin, end = self._narrow(moment)
+        texts = os.pread(self._fd, end - begin, begin).split(b"\n")[:-1]
+        earlier = texts[: bisect_right(texts, stamp_of(moment), key=stamp)]
+        return begin + sum(map(len, earlier)) + len(earlier)
+
+    def _narrow(self, moment: int) -> tuple[int, int]:
+        """A short stretch of whole lines of which the first is at or before the moment; after it comes a later one."""
+        if self._first is None or self._last is None:
+            raise ValueError("a file without lines")
         low, low_time = 0, self._first.timestamp
         high, high_time = self._last_at, self._last.timestamp
         guesses = 0
         while high - low > 2 * LOOK:  # low begins a line at or before the moment, high one after it
             guesses += 1
             share = (moment - low_time) / (high_time - low_time) if guesses % 4 else 0.5
-            at = self._line_start(low + int((high - low) * min(max(share, 0.001), 0.999)))
-            if at <= low:
-                at = low + len(self._line_at(low).text) + 1
-            if at >= high:
-                break
-            time = self._line_at(at).timestamp
+            guess = max(low + LOOK // 2, min(low + int((high - low) * share), high - LOOK // 2))
+            text = os.pread(self._fd, LOOK, guess - LOOK // 2)
+            newline = text.find(b"\n") + 1
+            begin = guess - LOOK // 2 + newline
+            if not newline or len(text) < newline + TIMESTAMP.stop or not low < begin < high:
+                begin = low + len(self._line_at(low).text) + 1
+                if begin >= high:
+                    break
+                text, newline = os.pread(self._fd, TIMESTAMP.stop, begin), 0
+            time = parse_timestamp(text[newline:][TIMESTAMP].decode())
             if time <= moment:
-                low, low_time = at, time
+                low, low_time = begin, time
             else:
-                high, high_time = at, time
-        return self._sift(low, high, moment)
-
-    def _sift(self, low: int, high: int, moment: int) -> int:
-        at = low
-        for text in os.pread(self._fd, high - low, low).split(b"\n")[:-1]:
-            if to_line(text).timestamp > moment:
-                break
-            low, at = at, at + len(text) + 1
-        return low
+                high, high_time = begin, time
+        return low, high
 
     def _line_start(self, at: int) -> int:
         """Where the line begins in which byte `at` - 1 is not the last: the place after the newline before `at`."""

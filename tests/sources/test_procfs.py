@@ -214,7 +214,7 @@ def test_of_a_veth_pair_the_younger_stands_on_the_older(machine: Machine) -> Non
     machine.net_dev("veth0", "veth1", "veth2", "eth0")
     machine.link("veth0", ifindex="5", iflink="6", uevent="DEVTYPE=veth")
     machine.link("veth1", ifindex="6", iflink="5")
-    machine.link("veth2", ifindex="7", iflink="2")
+    machine.link("veth2", ifindex="7", iflink="5")
     machine.link("eth0", ifindex="2", iflink="2", device="")
     found = [(one.name, one.kind, one.lower) for one in machine.source().read()]
     veths = [("veth0", "veth", ()), ("veth1", "veth", ("veth0",)), ("veth2", "veth", ())]

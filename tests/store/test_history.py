@@ -109,13 +109,14 @@ def test_a_day_removed_since_the_folder_was_listed_is_empty(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("ending", [PLAIN, LATE])
 @pytest.mark.parametrize("damage", [b"\n", b"hello\n"])
-def test_a_damaged_line_is_an_error_that_names_the_file(tmp_path: Path, ending: str, damage: bytes) -> None:
+@pytest.mark.parametrize("lead", [0, 1])
+def test_a_damaged_line_is_an_error_that_names_the_file(tmp_path: Path, lead: int, ending: str, damage: bytes) -> None:
     """What an editor or a broken disk did to a file is told with its path, as an error that a user can act on."""
     path = day_path(str(tmp_path), "web1", "2026-11-21", ending)
     (tmp_path / "web1").mkdir()
-    Path(path).write_bytes(damage + line(0).text + b"\n")
+    Path(path).write_bytes(lead * (line(-9).text + b"\n") + damage + line(0).text + b"\n")
     with pytest.raises(StoreError, match=path), open_history(str(tmp_path), "web1") as history:
-        history.locate(T0)
+        list(history.lines(0, T0))
 
 
 def test_a_long_history_keeps_few_files_open(tmp_path: Path) -> None:
