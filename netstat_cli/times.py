@@ -49,7 +49,7 @@ def format_timestamp(moment: int) -> str:
 
 def parse_timestamp(value: object) -> int:
     """The moment that a sender means: RFC 3339 text (UTC where it names no zone) or epoch seconds. Finer than a
-    millisecond is cut off. Raises ValueError with a sentence for anything else."""
+    millisecond is cut off (of a float it is rounded). Raises ValueError with a sentence for anything else."""
     if isinstance(value, str):
         try:
             when = datetime.fromisoformat(value)

@@ -332,8 +332,9 @@ def needle(name: str) -> bytes:
 
 
 def interface_in(line: bytes, needle: bytes) -> Interface | None:
-    """The interface that begins with the needle, if the stored line has it: the others are not read, and the store's
-    own writing is not checked again. Raises InvalidSample, ValueError, KeyError for a damaged line."""
+    """The interface that begins with the needle, if the stored line has it, without `master`, `lower` and unknown keys.
+    The others are not read, and the store's own writing is not checked again. Raises ValueError, KeyError or
+    InvalidSample for a damaged line."""
     at = line.find(needle)
     if at < 0:
         return None

@@ -149,8 +149,8 @@ def test_what_is_stored_can_be_looked_into(one: Sample) -> None:
     """The head and each interface of a line can be had without reading all of it."""
     line = encode(one)[:-1]
     assert Head(one.timestamp, one.boot_id, one.interval) == head_of(line)
-    listed = one.interfaces or ()
-    assert listed == tuple(interface_in(line, needle(interface.name)) for interface in listed)
+    bare = tuple(interface._replace(master=None, lower=(), extra=None) for interface in one.interfaces or ())
+    assert bare == tuple(interface_in(line, needle(interface.name)) for interface in bare)
     assert interface_in(line, needle("not there")) is None
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
+import platform
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -88,8 +89,19 @@ def data_dir(chosen: str | None) -> str:
 
 def this_host() -> tuple[str, str]:
     """This machine's server id and host name."""
-    hostname = socket.gethostname()
+    hostname = platform.node()
     return to_server_id(hostname), hostname
+
+
+def terminal_width() -> int:
+    """The columns of $COLUMNS, of the terminal, or 80. (shutil knows too, but imports three compressors with it.)"""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 def warn(message: str) -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from typing import IO, Any, NamedTuple
 
 import click
 
-from netstat_cli.cli.options import DURATION, SERVER_ID, data_option, from_option, json_option, units_options
+from netstat_cli.cli.options import (
+    DURATION,
+    SERVER_ID,
+    data_option,
+    from_option,
+    json_option,
+    terminal_width,
+    units_options,
+)
 from netstat_cli.cli.reading import choose_span, open_reader
 from netstat_cli.errors import NothingStored
 from netstat_cli.reader import Reader
@@ -206,7 +213,7 @@ def _glyphs(row: Row, rows: list[Row], look: Look) -> list[str]:
 def _room(labels: list[list[str]]) -> int:
     """The glyphs that fit beside names and figures."""
     names = max(sum(width(part) + 2 for part in label) for label in labels) + 2
-    return max(NARROWEST, shutil.get_terminal_size().columns - names - FIGURES_WIDTH)
+    return max(NARROWEST, terminal_width() - names - FIGURES_WIDTH)
 
 
 def _speaks_utf8() -> bool:

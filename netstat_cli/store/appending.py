@@ -37,36 +37,31 @@ class AppendFile:
         self._fd, self._is_new = _open_or_create(path)
         length = os.fstat(self._fd).st_size
         self.size, self.last_timestamp = _end_of(self._fd, length)
-        self._before = (self.size, self.last_timestamp)
         if self.size < length:
             self.torn = length - self.size
             os.ftruncate(self._fd, self.size)
 
     def append(self, lines: bytes, last_timestamp: int) -> None:
         """Adds whole lines, not yet durable. Raises OSError, and then the file is as it was before."""
-        self._before = (self.size, self.last_timestamp)
+        before = (self.size, self.last_timestamp)
         try:
             rest = memoryview(lines)
             while rest:
                 rest = rest[self._disk.write(self._fd, rest) :]
         except OSError:
-            self.take_back()
+            self.cut(*before)
             raise
         self.size += len(lines)
         self.last_timestamp = last_timestamp
 
-    def take_back(self) -> None:
-        """Undoes the last append."""
-        self.size, self.last_timestamp = self._before
-        os.ftruncate(self._fd, self.size)
+    def cut(self, size: int, last_timestamp: int) -> None:
+        """Goes back to what the file was."""
+        os.ftruncate(self._fd, size)
+        self.size, self.last_timestamp = size, last_timestamp
 
     def sync(self) -> None:
-        """Returns once all of it is on disk. Raises OSError, and then the last append is undone."""
-        try:
-            self._disk.sync(self._fd)
-        except OSError:
-            self.take_back()
-            raise
+        """Returns once all of it is on disk. Raises OSError."""
+        self._disk.sync(self._fd)
         if self._is_new:
             folder = os.path.dirname(self.path)
             sync_folder(folder)

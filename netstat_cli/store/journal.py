@@ -4,8 +4,8 @@ A sync costs the disk a fraction of a millisecond, whatever it holds. So a group
 their files, and, once more, to this one file, which alone is synced before anybody is answered. When it has grown, the
 files are synced at leisure, and then it is removed. After a power failure the next writer puts back what they lack.
 
-    <data>/journal        lines whose files may not be on disk yet
-    <data>/journal.old    the same, of files that are being synced now
+    <data>/.journal        lines whose files may not be on disk yet
+    <data>/.journal.old    the same, of files that are being synced now
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Journal:
     """The journal of a store, for its one writer."""
 
     def __init__(self, data: str, disk: Disk, warn: Callable[[str], None]) -> None:
-        self._path = f"{data}/journal"
-        self._old = f"{data}/journal.old"
+        self._path = f"{data}/.journal"
+        self._old = f"{data}/.journal.old"
         self._disk = disk
         self._warn = warn
         self._file: AppendFile | None = None
@@ -45,8 +45,13 @@ class Journal:
         """Makes lines durable that were written to the files at `paths`. Raises OSError."""
         if self._file is None:
             self._file = AppendFile(self._path, self._disk)
+        size = self._file.size
         self._file.append(lines, -1)
-        self._file.sync()
+        try:
+            self._file.sync()
+        except OSError:
+            self._file.cut(size, -1)
+            raise
         self._dirty.update(paths)
         if self._file.size > LIMIT and (self._settling is None or not self._settling.is_alive()):
             self._rotate()

@@ -23,6 +23,9 @@ FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 PLAIN, LATE, CLOSED, MISTIMED = ".jsonl", ".late.jsonl", ".jsonl.gz", ".mistimed.jsonl"
 
+RESERVED = frozenset({"lock", "store.json"})
+"""Names in a store that no server can have."""
+
 _FIELDS = {PLAIN: "plain", LATE: "late", CLOSED: "closed"}
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 

@@ -15,12 +15,12 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from netstat_cli.counters import complete
-from netstat_cli.errors import InvalidSample, NetcliError, StoreError, StoreLocked
+from netstat_cli.errors import InvalidSample, NetcliError, Problem, StoreError, StoreLocked
 from netstat_cli.model import Sample
 from netstat_cli.store.appending import AppendFiles, Disk, store_error
 from netstat_cli.store.history import open_history
 from netstat_cli.store.journal import Journal
-from netstat_cli.store.layout import CLOSED, FILE_MODE, LATE, PLAIN, create, day_path, days, servers
+from netstat_cli.store.layout import CLOSED, FILE_MODE, LATE, PLAIN, RESERVED, create, day_path, days, servers
 from netstat_cli.times import DAY, day_of, day_start
 from netstat_cli.topology import INTEGRATED
 from netstat_cli.wire import decode, encode
@@ -65,21 +65,21 @@ class _Turn:
         self.server_id = server_id
         self.paths = paths
         self._task = task
-        self._result: bool | OSError = False
+        self._result: bool | Exception = False
         self._done = threading.Lock()
         self._done.acquire()
 
     def run(self) -> None:
         try:
             self._result = self._task()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  raised again where somebody waits for it
             self._result = error
         finally:
             self._done.release()
 
     def wait(self) -> bool:
         self._done.acquire()
-        if isinstance(self._result, OSError):
+        if isinstance(self._result, Exception):
             raise self._result
         return self._result
 
@@ -91,6 +91,8 @@ class _Batch:
         self.lines: list[bytes] = []
         self.moments: set[int] = set()
         self.last_timestamp = -1
+        self.before = (0, -1)
+        """Size and last timestamp of the file before these lines."""
         self.tickets: list[_Ticket] = []
 
 
@@ -139,7 +141,7 @@ class Writer:
         return ticket.wait()
 
     def exclusively(self, server_id: str, paths: list[str], task: Callable[[], bool]) -> bool:
-        """Runs a task that replaces files of a server while nothing is written; what it returns. Raises OSError."""
+        """Runs a task that replaces files of a server while nothing is written; what it returns and raises."""
         turn = _Turn(server_id, paths, task)
         with self._wake:
             if self._closing:
@@ -238,8 +240,7 @@ class Writer:
                 self._journal.append(lines, [path for path, _ in written])
         except OSError as error:
             for path, batch in written:
-                if len(written) > 1:
-                    self._files.get(path).take_back()
+                self._files.get(path).cut(*batch.before)
                 self._undo(path, batch, error, failed)
         for server_id in failed:
             self._forget_plans(server_id)
@@ -247,7 +248,9 @@ class Writer:
     def _write(self, path: str, batch: _Batch, failed: set[str]) -> bool:
         """Adds the lines to their file; whether that went well."""
         try:
-            self._files.get(path).append(b"".join(batch.lines), batch.last_timestamp)
+            file = self._files.get(path)
+            batch.before = (file.size, file.last_timestamp)
+            file.append(b"".join(batch.lines), batch.last_timestamp)
         except OSError as error:
             self._undo(path, batch, error, failed)
             return False
@@ -276,6 +279,10 @@ class Writer:
         sample = complete(sample, self._sample_before(sample))
         line = encode(sample)
         server_id, moment = sample.server_id, sample.timestamp
+        if server_id in RESERVED:
+            raise InvalidSample(
+                [Problem(("server_id",), "is a name that the store uses itself", "value_error.server_id")]
+            )
         day = day_of(moment)
         path, late = (day_path(self._data, server_id, day, ending) for ending in (PLAIN, LATE))
         in_order = self._in_order(path, moment, batches)

@@ -9,6 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -324,6 +325,33 @@ def test_a_duplicate_of_what_fails_fails_too(store: Store) -> None:
     assert [0, 10] == store.times()
 
 
+@pytest.mark.parametrize("name", ["lock", "store.json", "journal", "journal.old"])
+def test_no_server_name_can_break_the_store(store: Store, name: str) -> None:
+    """A server that bears the name of one of the store's own files does not keep the others from being stored."""
+    with store.writer() as writer:
+        with suppress(NetcliError):
+            writer.append(at(0, server=name))
+        assert [True, True] == is_new(writer, at(0) + at(0, server="web2"))
+    store.writer().close()
+    assert [[0], [0], []] == [store.times(), store.times("web2"), store.warnings]
+
+
+def test_a_task_that_fails_does_not_end_the_writer(store: Store) -> None:
+    """Whatever goes wrong in a task between two groups is told to who wanted it, and writing goes on."""
+
+    def fail() -> bool:
+        raise ValueError("not a sample line")
+
+    writer = store.writer()
+    with pytest.raises((ValueError, NetcliError), match="not a sample line"):
+        writer.exclusively("web1", [], fail)
+    appending = threading.Thread(target=writer.append, args=(at(0),), daemon=True)
+    appending.start()
+    appending.join(20)
+    writer.close()
+    assert [0] == store.times()
+
+
 # What fails is not acknowledged, and is taken when it comes again.
 
 
@@ -439,7 +467,7 @@ def test_what_a_group_stored_outlives_the_machine(store: Store, tmp_path: Path) 
             with copy.writer() as second:
                 assert T0 + 30_000 == second.latest["web1"].timestamp
             assert [[0, 10, 20, 30], [0, 5, 10]] == [copy.times(), copy.times("web2")]
-            assert not list(copy.path.glob("journal*"))
+            assert not list(copy.path.glob(".journal*"))
 
 
 def test_the_journal_goes_only_when_the_files_are_durable(store: Store, tmp_path: Path) -> None:
@@ -451,7 +479,7 @@ def test_the_journal_goes_only_when_the_files_are_durable(store: Store, tmp_path
     disk = FailingDisk()
     copy.writer(disk).close()
     files = {f"{copy.path}/{server}/2026-11-21.jsonl" for server in ("web1", "web2")}
-    assert not list(copy.path.glob("journal*"))
+    assert not list(copy.path.glob(".journal*"))
     assert files <= set(disk.synced)
 
 

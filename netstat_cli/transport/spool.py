@@ -1,0 +1,248 @@
+"""Lines that are on disk until the peer has them.
+
+    <spool>/<time>-<pid>.jsonl     a segment: lines as they came, oldest first over all segments
+    <spool>/acknowledged.json      how far into each segment the peer has everything
+    <spool>/lock                   held by the one process that delivers
+    <spool>/rejected.jsonl         what the peer refused or nobody could send: {"error":…,"line":…}
+
+Any number of processes add, each to a segment of its own, which it holds locked while it lives. A segment goes when all
+of it is acknowledged and nobody holds it. If `acknowledged.json` is behind, lines are sent again, which does no harm.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from netstat_cli.errors import DeliveryError, InvalidSample
+from netstat_cli.store.appending import AppendFile, Disk
+from netstat_cli.store.layout import FILE_MODE, FOLDER_MODE
+from netstat_cli.wire import parse_json
+
+SEGMENTS = 16
+"""A full spool is about so many segments; dropping the oldest drops one of them."""
+_ENDING = ".jsonl"
+_REJECTED = "rejected.jsonl"
+
+
+class SpoolFull(DeliveryError):
+    """There is no room for more until the peer takes some."""
+
+
+class Spooled(NamedTuple):
+    """Lines of one segment, and where in it they end."""
+
+    segment: str
+    end: int
+    lines: list[bytes]
+
+
+class Spool:
+    """A spool folder: what this process adds to it, and (one process at a time) what it delivers from it."""
+
+    def __init__(self, folder: str, most: int, disk: Disk | None = None) -> None:
+        """`most`: bytes that it may take. Raises DeliveryError if the folder cannot be used."""
+        self.folder = folder
+        self.dropped = 0
+        """Lines that were dropped because the spool was full."""
+        self._most = most
+        self._disk = disk or Disk()
+        self._own: AppendFile | None = None
+        self._own_lock = -1
+        self._delivery_lock = -1
+        try:
+            os.makedirs(folder, FOLDER_MODE, exist_ok=True)
+        except OSError as error:
+            hint = "name another folder with --spool"
+            raise DeliveryError(f"cannot make a spool in {folder}: {error.strerror}", hint=hint) from error
+        self._acknowledged = self._read_acknowledged()
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_own()
+        if self._delivery_lock >= 0:
+            os.close(self._delivery_lock)
+
+    def add(self, lines: list[bytes], drop_oldest: bool) -> None:
+        """Returns once the lines are on disk. Raises SpoolFull, unless the oldest may be dropped, and DeliveryError."""
+        text = b"".join([line + b"\n" for line in lines])
+        while self.size() + len(text) > self._most:
+            if not drop_oldest:
+                raise SpoolFull(f"the spool {self.folder} is full", hint="it empties when the peer is back")
+            if not self._drop_oldest():
+                break
+        try:
+            own = self._own
+            if own is None or own.size > self._most // SEGMENTS:
+                own = self._begin_own()
+            own.append(text, -1)
+            own.sync()
+        except OSError as error:
+            raise DeliveryError(f"cannot write to the spool {self.folder}: {error.strerror}") from error
+
+    def take_delivery(self) -> bool:
+        """Makes this process the one that delivers; False if another one is."""
+        fd = os.open(f"{self.folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return False
+        self._delivery_lock = fd
+        self._acknowledged = self._read_acknowledged()
+        return True
+
+    def next(self, most_lines: int, most_bytes: int) -> Spooled | None:
+        """The oldest lines that are not acknowledged; None if there are none. What is no JSON is set aside."""
+        for segment in self._segments():
+            begin = self._acknowledged.get(segment, 0)
+            text = self._read(segment, begin, most_bytes)
+            lines = text.split(b"\n")[:-1][:most_lines]
+            if lines:
+                end = begin + sum(map(len, lines)) + len(lines)
+                sound = [line for line in lines if self._is_sound(line)]
+                if sound:
+                    return Spooled(segment, end, sound)
+                self.acknowledge(Spooled(segment, end, []))
+                return self.next(most_lines, most_bytes)
+            self._remove_if_done(segment)
+        return None
+
+    def acknowledge(self, spooled: Spooled) -> None:
+        """The peer has these lines, or somebody was told."""
+        self._acknowledged[spooled.segment] = spooled.end
+        self._write_acknowledged()
+        self._remove_if_done(spooled.segment)
+
+    def set_aside(self, line: bytes, error: str) -> None:
+        """Keeps a line that cannot be delivered, with the reason."""
+        described = {"error": error, "line": line.decode(errors="backslashreplace")}
+        with open(f"{self.folder}/{_REJECTED}", "ab", opener=_opener) as file:
+            file.write(json.dumps(described).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def size(self) -> int:
+        """Bytes of all segments."""
+        return sum(self._size_of(segment) for segment in self._segments())
+
+    def waiting(self) -> int:
+        """Bytes that are not acknowledged yet."""
+        return sum(self._size_of(segment) - self._acknowledged.get(segment, 0) for segment in self._segments())
+
+    def _segments(self) -> list[str]:
+        return sorted(name for name in os.listdir(self.folder) if name.endswith(_ENDING) and name != _REJECTED)
+
+    def _size_of(self, segment: str) -> int:
+        try:
+            return os.stat(f"{self.folder}/{segment}").st_size
+        except FileNotFoundError:
+            return 0
+
+    def _begin_own(self) -> AppendFile:
+        self._end_own()
+        path = f"{self.folder}/{time.time_ns():020d}-{os.getpid()}{_ENDING}"
+        self._own_lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        fcntl.flock(self._own_lock, fcntl.LOCK_EX)
+        self._own = AppendFile(path, self._disk)
+        return self._own
+
+    def _end_own(self) -> None:
+        if self._own is not None:
+            self._own.close()
+            os.close(self._own_lock)
+            self._own = None
+
+    def _read(self, segment: str, begin: int, most: int) -> bytes:
+        """Whole lines from a place on: at least one if there is one."""
+        with open(f"{self.folder}/{segment}", "rb") as file:
+            file.seek(begin)
+            text = file.read(most)
+            if b"\n" not in text:
+                text += file.readline()
+        return text[: text.rfind(b"\n") + 1]
+
+    def _is_sound(self, line: bytes) -> bool:
+        try:
+            parse_json(line)
+        except InvalidSample as error:
+            self.set_aside(line, f"corrupt in the spool: {error.message}")
+            return False
+        return True
+
+    def _remove_if_done(self, segment: str) -> None:
+        """Removes a segment of which nothing is left to deliver and which nobody adds to."""
+        path = f"{self.folder}/{segment}"
+        if self._own is not None and self._own.path == path:
+            if self._acknowledged.get(segment, 0) < self._own.size:
+                return
+            self._end_own()
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with open(path, "rb") as file:
+                file.seek(self._acknowledged.get(segment, 0))
+                rest = file.read()
+            if b"\n" in rest:
+                return
+            if rest:
+                self.set_aside(rest, "torn by a crash while it was written")
+            os.unlink(path)
+        except BlockingIOError:
+            return
+        finally:
+            os.close(fd)
+        if self._acknowledged.pop(segment, None) is not None:
+            self._write_acknowledged()
+
+    def _drop_oldest(self) -> bool:
+        for segment in self._segments():
+            path = f"{self.folder}/{segment}"
+            if self._own is not None and self._own.path == path:
+                self._end_own()
+            with open(path, "rb") as file:
+                file.seek(self._acknowledged.get(segment, 0))
+                self.dropped += file.read().count(b"\n")
+            os.unlink(path)
+            return True
+        return False
+
+    def _read_acknowledged(self) -> dict[str, int]:
+        try:
+            with open(f"{self.folder}/acknowledged.json", "rb") as file:
+                found = json.loads(file.read())
+            return {str(segment): int(end) for segment, end in found.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}  # none yet, or torn: then lines are sent again
+
+    def _write_acknowledged(self) -> None:
+        """Renamed into place but not synced: what a power failure takes back is only sent again."""
+        path = f"{self.folder}/acknowledged.json"
+        with open(f"{path}.tmp", "wb", opener=_opener) as file:
+            file.write(json.dumps(self._acknowledged).encode())
+        os.rename(f"{path}.tmp", path)
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)
+
+
+def drain(
+    spool: Spool, deliver: Callable[[list[bytes]], list[tuple[int, str]]], lines: int, size: int
+) -> Iterator[int]:
+    """Delivers what is spooled, oldest first, and yields how many lines each batch had. `deliver` sends a batch and
+    returns which lines (from 1) were refused and why; what it raises leaves the batch in the spool."""
+    while (spooled := spool.next(lines, size)) is not None:
+        for number, error in deliver(spooled.lines):
+            spool.set_aside(spooled.lines[number - 1], error)
+        spool.acknowledge(spooled)
+        yield len(spooled.lines)
