@@ -12,7 +12,7 @@ from netstat_cli.series import Bucket, Series, percentile
 from netstat_cli.times import DAY, HOUR, MINUTE, SECOND
 
 P95_STEP = 5 * MINUTE
-FINEST_PEAKS = 10_000
+FINEST_PEAKS = 800
 """A report looks at so many moments at most for its peaks."""
 _PEAK_STEPS = (P95_STEP, HOUR, 6 * HOUR, DAY)
 
@@ -121,7 +121,7 @@ def _moment(when: datetime, zone: tzinfo | None) -> int:
 
 
 def peak_step(since: int, until: int) -> int:
-    """The finest step at which peaks can be taken over a span: five minutes up to a month, an hour up to a year."""
+    """The step at which peaks are taken over a span: 5 minutes over days, an hour over a month, a day over a year."""
     return next((step for step in _PEAK_STEPS if (until - since) // step <= FINEST_PEAKS), DAY)
 
 

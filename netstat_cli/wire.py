@@ -25,6 +25,7 @@ from netstat_cli.times import format_timestamp, parse_timestamp
 
 MAX_NAME = 64
 MAX_TEXT = 256
+MAX_INTERFACES = 10_000
 COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
 FAULTS = ("rx_errors", "tx_errors", "rx_dropped", "tx_dropped")
 LINE_HEAD = b'{"timestamp":"'
@@ -179,6 +180,10 @@ def _interfaces(listed: object, problems: list[Problem]) -> tuple[Interface, ...
         return None
     if not isinstance(listed, list):
         problems.append(Problem(("network_interfaces",), "should be a list of interfaces or null", "type_error.list"))
+        return None
+    if len(listed) > MAX_INTERFACES:
+        message = f"should have at most {MAX_INTERFACES} interfaces"
+        problems.append(Problem(("network_interfaces",), message, "value_error.length"))
         return None
     interfaces = tuple([interface_from(item, ("network_interfaces", i), problems) for i, item in enumerate(listed)])
     if len({interface.name for interface in interfaces}) < len(interfaces) and not problems:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import click
 
 from netstat_cli.cli.options import DURATION, SERVER_ID, data_dir, data_option, this_host, warn
+from netstat_cli.cli.peer import Credentials, peer_options
 from netstat_cli.model import Sample
 from netstat_cli.sampler import Sampler, Selection, ticks
 from netstat_cli.sources import open_source
@@ -33,6 +34,10 @@ Sink = Callable[[Sample], None]
 @click.option("--sysfs", metavar="PATH", default="/sys", envvar=["NETCLI_SYSFS", "HOST_SYS"], show_default=True)
 @click.option("--send", "peer", metavar="URL", help="Deliver to a collector instead of printing.")
 @click.option("--store", is_flag=True, help="Append to the local store instead of printing: no server needed.")
+@click.option("--spool", metavar="DIR", help="With --send: where samples wait. [default: in the state folder]")
+@click.option("--spool-max", metavar="SIZE", default="256MB", show_default=True, help="How large it may become.")
+@click.option("--spool-full", type=click.Choice(["block", "drop-oldest"]), default="block", show_default=True)
+@peer_options
 @data_option
 def command(
     include: tuple[str, ...],
@@ -46,7 +51,11 @@ def command(
     sysfs: str,
     peer: str | None,
     store: bool,
+    spool: str | None,
+    spool_max: str,
+    spool_full: str,
     data: str | None,
+    credentials: Credentials,
 ) -> None:
     """Read this machine's interface counters and print one JSON line a sample.
 
@@ -76,7 +85,7 @@ def command(
         if store:
             sink = _store(stack, data_dir(data))
         elif peer:
-            sink = _send(stack, peer)
+            sink = _send(stack, peer, credentials, spool, spool_max, spool_full == "drop-oldest")
         else:
             sink = _print
         stopped = _until_terminated()
@@ -103,10 +112,14 @@ def _store(stack: ExitStack, data: str) -> Sink:
     return store
 
 
-def _send(stack: ExitStack, peer: str) -> Sink:
-    from netstat_cli.cli.send import Delivery
+def _send(
+    stack: ExitStack, peer: str, credentials: Credentials, folder: str | None, most: str, drop_oldest: bool
+) -> Sink:
+    from netstat_cli.cli.send import Delivery, spool_folder
+    from netstat_cli.transport.client import Client
 
-    return stack.enter_context(Delivery(peer)).put
+    client = Client(peer, credentials.session())
+    return stack.enter_context(Delivery(client, folder or spool_folder(peer), most, drop_oldest, wait=False)).put
 
 
 def _until_terminated() -> threading.Event:

@@ -18,6 +18,7 @@ from netstat_cli.sources import open_source
 from netstat_cli.store.layout import days
 from netstat_cli.store.writer import Writer
 from netstat_cli.times import now
+from netstat_cli.transport.client import Client
 
 INTERVAL = 0.2
 SAMPLES = 26  # five seconds, and one more to see what the last tick brought
@@ -50,7 +51,8 @@ def command() -> None:
             open_source("auto", "/proc", "/sys", warn), Selection(loopback=True), server_id, hostname, INTERVAL
         )
         never = threading.Event()
-        with Delivery(server.url) as delivery:
+        client = Client(server.url)
+        with Delivery(client, f"{data}/.spool", "16MB", drop_oldest=False, wait=True) as delivery:
             for _ in ticks(INTERVAL, SAMPLES, lambda left: not never.wait(left)):
                 delivery.put(sampler.take())
         finish()

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import click
 from tabulate import tabulate
 
-from netstat_cli.cli.options import SERVER_ID, data_option, from_option, json_option
+from netstat_cli.cli.options import SERVER_ID, data_option, json_option
+from netstat_cli.cli.peer import Credentials, from_option
 from netstat_cli.cli.reading import open_reader
 from netstat_cli.collector.live import Thresholds, ago
 from netstat_cli.model import Interface, Sample
@@ -37,7 +38,7 @@ class Node(NamedTuple):
 @json_option
 @from_option
 @data_option
-def command(node: str | None, as_json: bool, peer: str | None, data: str | None) -> None:
+def command(node: str | None, as_json: bool, peer: str | None, data: str | None, credentials: Credentials) -> None:
     """Show every node with its status, rates and last hour; or the interfaces of one NODE, and which of them count.
 
     A node is online when its last sample is less than a minute old, offline after two.
@@ -46,7 +47,7 @@ def command(node: str | None, as_json: bool, peer: str | None, data: str | None)
       netcli nodes
       netcli nodes web1
     """
-    reader = open_reader(data, node, peer)
+    reader = open_reader(data, node, peer, credentials)
     at = now()
     latest = reader.latest()
     if node is not None:

@@ -59,13 +59,6 @@ def data_option(command: F) -> F:
     )(command)
 
 
-def from_option(command: F) -> F:
-    """--from URL."""
-    return click.option("--from", "peer", metavar="URL", help="Read from another collector instead of the store.")(
-        command
-    )
-
-
 def units_options(command: F) -> F:
     """--bits | --iec."""
     command = click.option("--iec", "units", flag_value="IEC", help="Show KiB, MiB, GiB (1024).")(command)

@@ -10,6 +10,7 @@ from typing import IO
 import click
 
 from netstat_cli.cli.options import data_dir, warn
+from netstat_cli.cli.peer import Credentials
 from netstat_cli.counters import complete
 from netstat_cli.errors import InvalidSample, NothingStored
 from netstat_cli.model import Sample
@@ -20,7 +21,7 @@ from netstat_cli.wire import decode
 
 
 def open_reader(
-    data: str | None, server: str | None = None, peer: str | None = None, files: tuple[IO[bytes], ...] = ()
+    data: str | None, server: str | None, peer: str | None, credentials: Credentials, files: tuple[IO[bytes], ...] = ()
 ) -> Reader:
     """Reads files and pipes if there are any, else another collector if it is named, else the store."""
     if bool(files) + bool(peer) + bool(data) > 1:
@@ -30,7 +31,7 @@ def open_reader(
     if peer:
         from netstat_cli.transport.remote import RemoteReader
 
-        return RemoteReader(peer, server)
+        return RemoteReader(peer, server, credentials.session())
     return store_reader(data_dir(data), server)
 
 

@@ -11,7 +11,8 @@ from typing import IO, Any, NamedTuple
 import click
 
 from netstat_cli import report
-from netstat_cli.cli.options import DURATION, SERVER_ID, data_option, from_option, json_option, units_options
+from netstat_cli.cli.options import DURATION, SERVER_ID, data_option, json_option, units_options
+from netstat_cli.cli.peer import Credentials, from_option
 from netstat_cli.cli.reading import open_reader
 from netstat_cli.errors import NothingStored
 from netstat_cli.reader import Reader
@@ -108,6 +109,7 @@ def command(
     as_csv: bool,
     peer: str | None,
     data: str | None,
+    credentials: Credentials,
 ) -> None:
     """Tell what was received and sent per hour, day or month: exact bytes, by the calendar of any time zone.
 
@@ -119,7 +121,7 @@ def command(
       netcli report --month 2026-10 --top 5 --p95
       netcli report --billing-day 5 --quota 2TB
     """
-    reader = open_reader(data, server, peer, files)
+    reader = open_reader(data, server, peer, credentials, files)
     at = now()
     span = _span(by, last, month_text, zone, billing_day, at, reader if files else None)
     answers = [

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import resource
 import signal
+import ssl
 import threading
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from netstat_cli.cli.options import DURATION, data_dir, data_option, warn
+from netstat_cli.cli.peer import read_tokens, systemd_credential
 from netstat_cli.cli.store import THINNING
+from netstat_cli.collector.access import Access, Tokens, is_loopback
 from netstat_cli.collector.live import OFFLINE_AFTER, WARNING_AFTER, Live, Thresholds
 from netstat_cli.collector.routes import Collector
 from netstat_cli.collector.server import Address, Server, serve_in_thread
-from netstat_cli.errors import NetcliError
+from netstat_cli.errors import NetcliError, UsageProblem
 from netstat_cli.store.upkeep import Policy, Thinning, carry_out, plan, prune
 from netstat_cli.store.writer import Writer
 from netstat_cli.times import now
@@ -39,6 +44,11 @@ class ListenAddress(click.ParamType):  # type: ignore[type-arg]
 
 @click.command("serve", short_help="Run the collector.")
 @click.option("--listen", type=ListenAddress(), default=DEFAULT_LISTEN, show_default=True, help="Port 0: a free one.")
+@click.option("--token-file", metavar="FILE", help="Take only requests with one of its tokens (one a line).")
+@click.option("--allow-anonymous", is_flag=True, help="Let others than this machine in without a token.")
+@click.option("--tls-cert", metavar="FILE", help="Speak TLS, with this certificate.")
+@click.option("--tls-key", metavar="FILE", help="The key of --tls-cert.")
+@click.option("--client-ca", metavar="FILE", help="Take only clients with a certificate of this authority.")
 @click.option("--warning-after", type=DURATION, default=WARNING_AFTER, help="Silence until `warning`. [default: 1m]")
 @click.option("--offline-after", type=DURATION, default=OFFLINE_AFTER, help="Silence until `offline`. [default: 2m]")
 @click.option("--keep", type=DURATION, help="Delete days older than this: 400d. [default: keep all]")
@@ -46,6 +56,11 @@ class ListenAddress(click.ParamType):  # type: ignore[type-arg]
 @data_option
 def command(
     listen: Address,
+    token_file: str | None,
+    allow_anonymous: bool,
+    tls_cert: str | None,
+    tls_key: str | None,
+    client_ca: str | None,
     warning_after: int,
     offline_after: int,
     keep: int | None,
@@ -60,13 +75,17 @@ def command(
       netcli serve
       curl -s http://127.0.0.1:8477/api/nodes | jq
     """
+    access = _access(listen, token_file, allow_anonymous)
+    tls = _tls(tls_cert, tls_key, client_ca)
+    _allow_many_files()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     folder = data_dir(data)
     with Writer(folder, "netcli serve", warn) as writer:
         live = Live(writer.latest.values(), now())
-        server = Server(listen, Collector(folder, writer, live, Thresholds(warning_after, offline_after)), warn)
+        collector = Collector(folder, writer, live, Thresholds(warning_after, offline_after))
+        server = Server(listen, collector, warn, access, tls)
         finish = serve_in_thread(server)
         click.echo(f"netcli: listening on {server.url}, storing in {folder}", err=True)
         upkeep = threading.Thread(target=_keep_up, args=(folder, Policy(keep, thin), writer, stop), name="upkeep")
@@ -75,6 +94,40 @@ def command(
         finish()
         upkeep.join()
     click.echo("netcli: stopped; everything that was accepted is stored", err=True)
+
+
+def _access(listen: Address, token_file: str | None, allow_anonymous: bool) -> Access:
+    """Who may talk to this collector. Raises UsageError where anybody on the network could."""
+    path = token_file or systemd_credential("token")
+    local = is_loopback(listen.host)
+    if path is None and not local and not allow_anonymous:
+        message = f"{listen.host} can be reached by others, and no token is asked of them"
+        raise click.UsageError(f"{message}: give --token-file FILE (or --allow-anonymous, if that is meant)")
+    return Access(Tokens(path, read_tokens, warn) if path is not None else None, local)
+
+
+def _tls(certificate: str | None, key: str | None, client_ca: str | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        if key or client_ca:
+            raise click.UsageError("--tls-key and --client-ca go with --tls-cert")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+        if client_ca is not None:
+            context.load_verify_locations(client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        raise UsageProblem(f"cannot use the certificates: {error}") from error
+    return context
+
+
+def _allow_many_files() -> None:
+    """As many open files as the system lets this user have: a connection is one, and so is a day that is written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 16_384)), hard))
 
 
 def _keep_up(folder: str, policy: Policy, writer: Writer, stop: threading.Event) -> None:

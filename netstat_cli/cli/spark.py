@@ -13,11 +13,11 @@ from netstat_cli.cli.options import (
     DURATION,
     SERVER_ID,
     data_option,
-    from_option,
     json_option,
     terminal_width,
     units_options,
 )
+from netstat_cli.cli.peer import Credentials, from_option
 from netstat_cli.cli.reading import choose_span, open_reader
 from netstat_cli.errors import NothingStored
 from netstat_cli.reader import Reader
@@ -98,6 +98,7 @@ def command(
     as_json: bool,
     peer: str | None,
     data: str | None,
+    credentials: Credentials,
 ) -> None:
     """Draw a sparkline of each interface over any span, from the store, or from files and pipes of sample lines.
 
@@ -107,7 +108,7 @@ def command(
       netcli spark --iface eth0 --last 7d
       netcli collect --interval 0.2 --count 50 | netcli spark --iface eth0 -
     """
-    reader = open_reader(data, server, peer, files)
+    reader = open_reader(data, server, peer, credentials, files)
     begin, end = choose_span(reader, last, since, until, bool(files))
     servers = [sample.server_id for sample in reader.latest()]
     wanted = [(one, name) for one in servers for name in reader.interfaces(one, patterns, begin, end)]

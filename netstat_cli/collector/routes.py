@@ -22,6 +22,8 @@ from netstat_cli.topology import INTEGRATED
 from netstat_cli.wire import decode, encode, is_server_id, parse_json, sample_from
 
 DEFAULT_POINTS, MOST_POINTS = 30, 1000
+MOST_LINES = 20_000
+MOST_SERVERS = 20_000
 MOST_EDGES = 20_001
 LONGEST_PERIOD = 100 * 365 * 86400 * SECOND
 INTEGRATED_NAME = "total"
@@ -45,7 +47,11 @@ class Collector(NamedTuple):
     thresholds: Thresholds
 
     def store(self, samples: list[Sample]) -> list[Stored]:
-        """Puts samples into the store and then into the live view. Raises StoreError."""
+        """Puts samples into the store and then into the live view. Raises StoreError and HttpError."""
+        known = self.writer.latest
+        if len(known) >= MOST_SERVERS and any(sample.server_id not in known for sample in samples):
+            message = f"this collector knows {MOST_SERVERS} servers and takes no more"
+            raise HttpError(HTTPStatus.FORBIDDEN, "TOO_MANY_SERVERS", message)
         outcome = self.writer.append(samples)
         at = now()
         for stored in outcome:
@@ -66,7 +72,11 @@ def post_samples(collector: Collector, request: Request) -> Response:
     """Many lines: the good ones are stored, the others named with their number and what is wrong."""
     _require_body(request, _LINE_TYPES)
     incoming, errors = {}, {}
-    for number, line in enumerate(request.body.split(b"\n"), 1):
+    lines = request.body.split(b"\n")
+    if len(lines) > MOST_LINES:
+        message = f"a batch may have {MOST_LINES} lines; send them in smaller batches"
+        raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TOO_MANY_LINES", message)
+    for number, line in enumerate(lines, 1):
         if text := line.strip():
             try:
                 incoming[number] = decode(text)

@@ -10,12 +10,13 @@ import errno
 import gzip
 import io
 import socket
+import ssl
 import sys
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -25,6 +26,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from netstat_cli import __version__
+from netstat_cli.collector.access import Access, is_loopback
 from netstat_cli.collector.http import HttpError, Request, Response, invalid
 from netstat_cli.collector.routes import Collector, route
 from netstat_cli.errors import InvalidSample, NetcliError, StoreFull
@@ -33,8 +35,12 @@ from netstat_cli.store.writer import Warn
 MAX_BODY = 16 << 20
 MAX_LINE = 8 << 10
 MAX_HEADERS = 64
-IDLE_SECONDS = 75.0
+MAX_CONNECTIONS = 2000
+IDLE_SECONDS = 75.0  # between two requests
+HEAD_SECONDS = 10.0  # for a request line and its headers, however they trickle in
+BODY_SECONDS = 60.0
 CLOSING_SECONDS = 10.0
+TELL_SECONDS = 30.0
 RETRY_AFTER = (("Retry-After", "5"),)
 
 
@@ -44,9 +50,18 @@ class Address(NamedTuple):
     host: str
     port: int
 
-    def url(self, port: int) -> str:
+    def url(self, port: int, scheme: str) -> str:
         """The address as a client writes it."""
-        return f"http://[{self.host}]:{port}" if ":" in self.host else f"http://{self.host}:{port}"
+        return f"{scheme}://[{self.host}]:{port}" if ":" in self.host else f"{scheme}://{self.host}:{port}"
+
+
+class Limits(NamedTuple):
+    """How much one client may ask for: connections, and seconds."""
+
+    connections: int = MAX_CONNECTIONS
+    idle: float = IDLE_SECONDS
+    head: float = HEAD_SECONDS
+    body: float = BODY_SECONDS
 
 
 class Server(ThreadingHTTPServer):
@@ -55,10 +70,23 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, address: Address, collector: Collector, warn: Warn) -> None:
+    def __init__(
+        self,
+        address: Address,
+        collector: Collector,
+        warn: Warn,
+        access: Access | None = None,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         """Raises NetcliError if the address cannot be listened on."""
         self.collector = collector
         self.warn = warn
+        self.access = access or Access(None, is_loopback(address.host))
+        self.tls = tls
+        self.limits = limits or Limits()
+        self._connections = threading.BoundedSemaphore(self.limits.connections)
+        self._trouble, self._tell_again = "", 0.0
         self.closing = False
         self._busy = 0
         self._idle = threading.Condition()
@@ -73,28 +101,59 @@ class Server(ThreadingHTTPServer):
             )
             message = f"cannot listen on {address.host}:{address.port}: {error.strerror or error}"
             raise NetcliError(message, hint=hint) from error
-        self.url = address.url(self.server_address[1])
+        self.url = address.url(self.server_address[1], "https" if tls else "http")
 
     def server_bind(self) -> None:
         """Binds without asking the resolver for a name, which http.server would wait for."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for the connection, or, when there are too many, an answer that says so."""
+        if self._connections.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        response = HttpError(
+            HTTPStatus.SERVICE_UNAVAILABLE, "SATURATED", "too many connections", RETRY_AFTER
+        ).response()
+        with suppress(OSError):
+            request.settimeout(1.0)
+            if self.tls is None:
+                request.sendall(head_of(response, close=True) + response.body)
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """One connection from beginning to end."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.release()
+
     def answer(self, request: Request) -> Response:
         """The answer to a request, whatever happens."""
         try:
+            self.access.check(request.path, request.headers)
             return route(self.collector, request)
         except HttpError as error:
             return error.response()
         except InvalidSample as error:
             return invalid(error)
         except StoreFull as error:
+            self._tell_once(error.message)
             return HttpError(HTTPStatus.INSUFFICIENT_STORAGE, "STORE_FULL", error.message, RETRY_AFTER).response()
         except NetcliError as error:
+            self._tell_once(error.message)
             return HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", error.message, RETRY_AFTER).response()
         except Exception as error:  # noqa: BLE001  the client must get an answer and the operator a word
             self.warn(f"{request.method} {request.path!r} failed: {error!r}")
             return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", "an error in the collector").response()
+
+    def _tell_once(self, trouble: str) -> None:
+        """The operator hears of a trouble when it begins, and then every half minute while it lasts."""
+        now = time.monotonic()
+        if trouble != self._trouble or now >= self._tell_again:
+            self._trouble, self._tell_again = trouble, now + TELL_SECONDS
+            self.warn(trouble)
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -127,14 +186,26 @@ class Handler(BaseHTTPRequestHandler):
     """One connection: requests one after the other until either side has enough."""
 
     protocol_version = "HTTP/1.1"
-    timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
     server: Server
+
+    def setup(self) -> None:
+        """Begins TLS if there is any, and reads through a clock."""
+        if self.server.tls is not None:
+            self.request.settimeout(self.server.limits.head)
+            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+        super().setup()
+        self.clock = TimedReader(self.connection)
+        self.rfile = self.buffered = io.BufferedReader(self.clock, 1 << 16)
 
     def handle_one_request(self) -> None:
         """Reads a request, answers it, and decides whether another may follow."""
         self.close_connection = True
+        limits = self.server.limits
         try:
+            self.clock.allow(limits.idle)
+            self.buffered.peek(1)
+            self.clock.allow(limits.head)
             line = self.rfile.readline(MAX_LINE + 1)
             if line in (b"\r\n", b"\n"):  # RFC 9112, 2.2: one is to be ignored
                 line = self.rfile.readline(MAX_LINE + 1)
@@ -149,8 +220,9 @@ class Handler(BaseHTTPRequestHandler):
             with self.server.busy():
                 response = self.server.answer(request)
                 self.close_connection |= self.server.closing
+                self.connection.settimeout(limits.body)
                 self._send(response, request.method)
-        except (TimeoutError, ConnectionError):
+        except (TimeoutError, ConnectionError, ssl.SSLError):
             self.close_connection = True
 
     def _read_request(self, line: bytes) -> Request:
@@ -163,6 +235,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = self._read_headers()
         connection = headers.get("connection", "").lower()
         self.close_connection = "close" in connection or (version == "HTTP/1.0" and "keep-alive" not in connection)
+        self.clock.allow(self.server.limits.body)
         body = unpack(self._read_body(headers), headers.get("content-encoding", ""))
         path, query = split_target(target)
         return Request(self.command, path, query, headers, body)
@@ -230,27 +303,57 @@ class Handler(BaseHTTPRequestHandler):
         return body
 
     def _send(self, response: Response, method: str) -> None:
-        status = HTTPStatus(response.status)
-        head = [
-            f"HTTP/1.1 {status.value} {status.phrase}",
-            f"Server: netcli/{__version__}",
-            f"Date: {http_date(int(time.time()))}",
-            f"Content-Type: {response.content_type}",
-            f"Content-Length: {len(response.body)}",
-            *[f"{name}: {value}" for name, value in response.headers],
-        ]
-        if self.close_connection:
-            head.append("Connection: close")
-        text = "\r\n".join(head).encode("latin-1") + b"\r\n\r\n"
-        self.wfile.write(text if method == "HEAD" else text + response.body)
+        head = head_of(response, self.close_connection)
+        self.wfile.write(head if method == "HEAD" else head + response.body)
 
     def _drain(self) -> None:
         """Takes what the client is still sending, so that it reads the answer instead of a reset."""
         self.connection.shutdown(socket.SHUT_WR)
-        self.connection.settimeout(1.0)
+        self.clock.allow(1.0)
         for _ in range(256):
             if not self.rfile.read1(1 << 16):
                 return
+
+
+class TimedReader(io.RawIOBase):
+    """What comes from a socket, until a time is over, however it trickles in."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._until = 0.0
+
+    def allow(self, seconds: float) -> None:
+        """What is read from now on must be there within so many seconds."""
+        self._until = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Raises TimeoutError when the time is over."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
+def head_of(response: Response, close: bool) -> bytes:
+    """Status line and headers of an answer."""
+    status = HTTPStatus(response.status)
+    head = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        f"Server: netcli/{__version__}",
+        f"Date: {http_date(int(time.time()))}",
+        f"Content-Type: {response.content_type}",
+        f"Content-Length: {len(response.body)}",
+        "X-Content-Type-Options: nosniff",
+        *[f"{name}: {value}" for name, value in response.headers],
+    ]
+    if close:
+        head.append("Connection: close")
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n"
 
 
 @lru_cache(maxsize=256)

@@ -50,9 +50,20 @@ class PeerUnavailable(DeliveryError):
 class PeerRefused(DeliveryError):
     """The peer will not take the lines however often they are sent, until somebody mends something."""
 
+    is_about_the_lines = False
+    """Whether it is the lines that are wrong, not the sender's address, token or peer."""
+
 
 class BatchTooLarge(PeerRefused):
     """The peer takes no body of this size; it may take half of it."""
+
+    is_about_the_lines = True
+
+
+class LinesRefused(PeerRefused):
+    """The peer does not understand the body."""
+
+    is_about_the_lines = True
 
 
 def peer_url(peer: str) -> str:
@@ -161,6 +172,8 @@ def _receipt(url: str, response: requests.Response, sent: int) -> Receipt:
         )
     if status == 413:
         raise BatchTooLarge(f"{url} answered 413: {said(response)}")
+    if status in (400, 422):
+        raise LinesRefused(f"{url} answered {status}: {said(response)}", hint="is that address a netcli collector?")
     if status != 200:
         raise PeerRefused(f"{url} answered {status}: {said(response)}", hint="is that address a netcli collector?")
     try:

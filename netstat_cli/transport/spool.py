@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -42,15 +43,19 @@ class Spooled(NamedTuple):
 
 
 class Spool:
-    """A spool folder: what this process adds to it, and (one process at a time) what it delivers from it."""
+    """A spool folder: what this process adds to it, and (one process at a time) what it delivers from it. One thread
+    may add while another delivers."""
 
     def __init__(self, folder: str, most: int, disk: Disk | None = None) -> None:
         """`most`: bytes that it may take. Raises DeliveryError if the folder cannot be used."""
         self.folder = folder
         self.dropped = 0
         """Lines that were dropped because the spool was full."""
+        self.corrupt = 0
+        """Lines that were set aside because they are no JSON."""
         self._most = most
         self._disk = disk or Disk()
+        self._lock = threading.RLock()
         self._own: AppendFile | None = None
         self._own_lock = -1
         self._delivery_lock = -1
@@ -71,6 +76,10 @@ class Spool:
 
     def add(self, lines: list[bytes], drop_oldest: bool) -> None:
         """Returns once the lines are on disk. Raises SpoolFull, unless the oldest may be dropped, and DeliveryError."""
+        with self._lock:
+            self._add(lines, drop_oldest)
+
+    def _add(self, lines: list[bytes], drop_oldest: bool) -> None:
         text = b"".join([line + b"\n" for line in lines])
         while self.size() + len(text) > self._most:
             if not drop_oldest:
@@ -100,6 +109,10 @@ class Spool:
 
     def next(self, most_lines: int, most_bytes: int) -> Spooled | None:
         """The oldest lines that are not acknowledged; None if there are none. What is no JSON is set aside."""
+        with self._lock:
+            return self._next(most_lines, most_bytes)
+
+    def _next(self, most_lines: int, most_bytes: int) -> Spooled | None:
         for segment in self._segments():
             begin = self._acknowledged.get(segment, 0)
             text = self._read(segment, begin, most_bytes)
@@ -110,15 +123,17 @@ class Spool:
                 if sound:
                     return Spooled(segment, end, sound)
                 self.acknowledge(Spooled(segment, end, []))
-                return self.next(most_lines, most_bytes)
+                return self._next(most_lines, most_bytes)
             self._remove_if_done(segment)
         return None
 
     def acknowledge(self, spooled: Spooled) -> None:
         """The peer has these lines, or somebody was told."""
-        self._acknowledged[spooled.segment] = spooled.end
-        self._write_acknowledged()
-        self._remove_if_done(spooled.segment)
+        with self._lock:
+            if os.path.exists(f"{self.folder}/{spooled.segment}"):  # it may have been dropped meanwhile
+                self._acknowledged[spooled.segment] = spooled.end
+                self._write_acknowledged()
+                self._remove_if_done(spooled.segment)
 
     def set_aside(self, line: bytes, error: str) -> None:
         """Keeps a line that cannot be delivered, with the reason."""
@@ -172,7 +187,8 @@ class Spool:
         try:
             parse_json(line)
         except InvalidSample as error:
-            self.set_aside(line, f"corrupt in the spool: {error.message}")
+            self.corrupt += 1
+            self.set_aside(line, error.message)
             return False
         return True
 
@@ -213,6 +229,7 @@ class Spool:
                 file.seek(self._acknowledged.get(segment, 0))
                 self.dropped += file.read().count(b"\n")
             os.unlink(path)
+            self._acknowledged.pop(segment, None)
             return True
         return False
 

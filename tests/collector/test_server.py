@@ -82,9 +82,11 @@ def test_head_is_get_without_the_body(collector: Running) -> None:
     """HEAD has the status and headers of GET, Content-Length included, and nothing after them."""
     got = collector.raw(ALIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     head = collector.raw(ALIVE.replace(b"GET", b"HEAD").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-    assert b'\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{"status":"ok"}' in got
+    assert (
+        b'\r\nContent-Length: 15\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{"status":"ok"}' in got
+    )
     assert head.partition(b"Date:")[0] == got.partition(b"Date:")[0]
-    assert head.endswith(b"\r\nContent-Length: 15\r\nConnection: close\r\n\r\n")
+    assert head.endswith(b"\r\nContent-Length: 15\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +233,7 @@ def test_a_port_in_use(collector: Running) -> None:
 )
 def test_the_url_of_an_address(address: Address, url: str) -> None:
     """An IPv6 address stands in brackets."""
-    assert url == address.url(8477)
+    assert url == address.url(8477, "http")
 
 
 class SlowDisk(Disk):

@@ -246,11 +246,8 @@ def test_what_an_error_means(
     peer said of it is told in one line."""
     with Peer(reply) as peer, pytest.raises((PeerRefused, PeerUnavailable)) as caught:
         Client(peer.url).post(LINES[:1])
-    assert (error, f"{peer.url}/api/v1/samples answered {said}", hint) == (
-        type(caught.value),
-        caught.value.message,
-        caught.value.hint,
-    )
+    assert isinstance(caught.value, error)
+    assert (f"{peer.url}/api/v1/samples answered {said}", hint) == (caught.value.message, caught.value.hint)
     assert retry_after == getattr(caught.value, "retry_after", None)
     assert len(peer.received) == 1
 

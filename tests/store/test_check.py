@@ -1,0 +1,125 @@
+"""What a store holds, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from netstat_cli.model import Sample
+from netstat_cli.store.check import Contents, contents, verify
+from netstat_cli.store.layout import create
+from netstat_cli.times import DAY, SECOND
+from netstat_cli.wire import encode
+from tests.given import T0, completed, interface, sample
+from tests.store.test_upkeep import look_after, put, writing
+
+
+def counted(*moments: int, first: int = 0) -> list[Sample]:
+    """Samples of two interfaces, with `seq`."""
+    both = [(interface(rx=10_000 + at), interface("wlan0", ifindex=3)) for at in moments]
+    return completed(sample(at, *two, seq=first + i) for i, (at, two) in enumerate(zip(moments, both, strict=True)))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A sound store: a closed day, a plain one with a late file, and a server that has said nothing yet."""
+    path = tmp_path / "data"
+    with writing(path) as writer:
+        put(writer, counted(*range(0, 50, 10)))
+        look_after(path, writer)
+        put(writer, counted(86_400, 86_420, 86_430) + counted(86_410))
+    (path / "web0").mkdir()
+    return path
+
+
+def findings(data: Path) -> list[tuple[str, str, bool]]:
+    """What is found, the places shortened to their file."""
+    return [(one.where.removeprefix(f"{data}/web1/"), one.what, one.is_fault) for one in verify(str(data), int)]
+
+
+def test_contents(data: Path, tmp_path: Path) -> None:
+    """Days, lines, readings of an interface, bytes of files, first and last sample of every server."""
+    size = sum(path.stat().st_size for path in (data / "web1").iterdir())
+    told: list[int] = []
+    nothing = Contents("web0", 0, 0, 0, 0, None, None)
+    assert [nothing, Contents("web1", 2, 9, 18, size, T0, T0 + 86_430 * SECOND)] == contents(str(data), told.append)
+    assert [0, 2] == told
+    create(str(tmp_path / "empty"))
+    assert [] == contents(str(tmp_path / "empty"), told.append)
+
+
+def test_a_sound_store_has_no_findings(data: Path) -> None:
+    """Merged, closed, waiting to be merged: all that the store itself writes is sound."""
+    assert [] == findings(data)
+
+
+PLAIN, LATE, CLOSED = "2026-11-22.jsonl", "2026-11-22.late.jsonl", "2026-11-21.jsonl.gz"
+LINE = encode(counted(86_440)[0])
+FALLING = encode(sample(86_440, interface(rx=9, start=T0 + DAY), interface("wlan0", ifindex=3)))
+
+
+def appended(name: str, text: bytes) -> Callable[[Path], object]:
+    """Damage: something more in a file."""
+    return lambda folder: (folder / name).open("ab").write(text)
+
+
+def overwritten(name: str, at: int, text: bytes) -> Callable[[Path], object]:
+    """Damage: something else in a file."""
+
+    def damage(folder: Path) -> None:
+        old = (folder / name).read_bytes()
+        (folder / name).write_bytes(old[:at] + text + old[at:][len(text) :])
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "where", "what"),
+    [
+        pytest.param(appended(PLAIN, LINE[:-2] + b"x\n"), f"{PLAIN}:4", "is not JSON: Expecting", id="unparsable"),
+        pytest.param(
+            overwritten(PLAIN, 0, b"hello\n"), "2026-11-22", "not a sample line: b'hello", id="no sample line"
+        ),
+        pytest.param(appended(LATE, b"{}\n"), f"{LATE}:2", "timestamp: is missing", id="unparsable, late"),
+        pytest.param(
+            appended(PLAIN, encode(counted(86_420)[0])), f"{PLAIN}:4",
+            "its time does not come after 2026-11-22T12:00:30.000Z", id="time",
+        ),
+        pytest.param(appended(PLAIN, FALLING), f"{PLAIN}:4", "a counter of 'eth0' falls within its run", id="falling"),
+        pytest.param(
+            appended(PLAIN, LINE.replace(b"web1", b"web2", 1)), f"{PLAIN}:4", "is of another server, web2", id="server"
+        ),
+        pytest.param(
+            appended(PLAIN, encode(counted(2 * 86_400)[0])), f"{PLAIN}:4",
+            "is of another day, 2026-11-23T12:00:00.000Z", id="day",
+        ),
+        pytest.param(
+            appended(PLAIN, LINE.replace(b",", b", ")), f"{PLAIN}:4",
+            "is not written as the store writes lines; `netcli store import` does", id="not canonical",
+        ),
+        pytest.param(
+            appended(PLAIN, LINE[:9]), PLAIN, "the last line is torn (9 bytes); the next writer cuts it off", id="torn"
+        ),
+        pytest.param(overwritten(CLOSED, 200, bytes(9)), "2026-11-21", "member 1 cannot be inflated", id="member"),
+        pytest.param(overwritten(CLOSED, 20, b"\1"), "2026-11-21", "member 1 begins at 2026-11-21T12", id="header"),
+        pytest.param(appended(CLOSED, b"x"), "2026-11-21", "its gzip members do not follow each", id="after the last"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_found_where_it_is(data: Path, damage: Callable[[Path], object], where: str, what: str) -> None:
+    """One thing is wrong, and one thing is told: in which file, on which line, and what; the other days are read."""
+    damage(data / "web1")
+    ((found, said, is_fault),) = [one for one in findings(data) if one[2]]
+    assert (where, what, True) == (found, said[: len(what)], is_fault)
+
+
+def test_a_hole_in_seq_is_told_and_is_no_fault(data: Path) -> None:
+    """Samples that never came are missing by `seq`; a restarted sampler, another boot and a thinned day are no hole."""
+    with writing(data) as writer:
+        look_after(data, writer)
+        put(writer, counted(2 * 86_400, first=2) + counted(2 * 86_400 + 10, first=6) + counted(2 * 86_400 + 20))
+        put(writer, [sample(2 * 86_400 + 30, seq=7, boot="boot-2")])
+    missing = "3 samples are missing since 2026-11-23T12:00:00.000Z, says seq"
+    assert ("2026-11-23.jsonl:2", missing, False) in findings(data)
+    assert ["2026-11-23.jsonl:2"] == [where for where, _, _ in findings(data) if where.startswith("2026-11-23")]

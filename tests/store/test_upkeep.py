@@ -1,0 +1,251 @@
+"""Merging, closing, thinning and deleting days: nothing that anybody asks for changes by it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from netstat_cli.model import Sample
+from netstat_cli.series import Bucket, Series, equal_edges, series
+from netstat_cli.store.check import verify
+from netstat_cli.store.history import open_history
+from netstat_cli.store.layout import day_path
+from netstat_cli.store.upkeep import Policy, Thinning, Work, carry_out, plan, prune
+from netstat_cli.store.writer import Writer
+from netstat_cli.times import DAY, HOUR, MINUTE, SECOND, day_start
+from tests.given import T0, completed, interface, sample, scan
+from tests.histories import NAMES, histories
+
+LATER = T0 + 1000 * DAY
+PLAIN = Policy()
+
+
+@contextmanager
+def writing(data: str | Path, warnings: list[str] | None = None) -> Iterator[Writer]:
+    """A writer of the store."""
+    with Writer(str(data), "the tests", [].append if warnings is None else warnings.append) as writer:
+        yield writer
+
+
+def put(writer: Writer, samples: list[Sample]) -> list[bool]:
+    """Stores samples one after the other, as they come; for each whether it was new."""
+    return [stored.is_new for one in samples for stored in writer.append([one])]
+
+
+def look_after(data: str | Path, writer: Writer, policy: Policy = PLAIN, at: int = LATER) -> list[Work]:
+    """Does what is to be done until nothing is; what it did."""
+    done = []
+    while todo := plan(str(data), policy, at):
+        assert len(done) < 100
+        done += [one for one in todo if carry_out(str(data), one, writer, lambda _: None, lambda: None)]
+    return done
+
+
+def names_of(data: str | Path) -> list[str]:
+    """The files of the one server."""
+    return sorted(os.listdir(f"{data}/web1"))
+
+
+def lines_in(data: str | Path) -> list[float]:
+    """The moments of all lines, in seconds after T0."""
+    with open_history(str(data), "web1") as history:
+        return [(line.timestamp - T0) / SECOND for line in history.lines(-1, 1 << 60)]
+
+
+def read(data: str | Path, edges: list[int], name: str = "eth0") -> list[Bucket]:
+    """The buckets of an interface."""
+    with open_history(str(data), "web1") as history:
+        return series(history, [name], edges).buckets
+
+
+def total(data: str | Path) -> int:
+    """All that eth0 received."""
+    return sum(bucket.traffic.rx_bytes for bucket in read(data, [T0 - 30 * DAY, LATER]))
+
+
+def steady(*seconds: float) -> list[Sample]:
+    """Samples of a steady 100 bytes a second."""
+    return completed([sample(at, interface(rx=10**9 + round(at * 100)), seq=round(at)) for at in sorted(seconds)])
+
+
+SLOW = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+
+
+@SLOW
+@given(histories(days=True), st.randoms(use_true_random=False), st.sampled_from([1, 7, 50]))
+def test_merging_and_closing_change_no_number(samples: list[Sample], rng: Random, count: int) -> None:
+    """However lines came, the buckets are those of a look at every sample, before and after all days are closed."""
+    edges = equal_edges(samples[0].timestamp - 1000, samples[-1].timestamp + 1000, count)
+    order = sorted(samples, key=lambda one: one.timestamp + rng.choice([0, 0, 0, 50, 10**5]) * SECOND)
+    expected = {name: scan(samples, name, edges) for name in NAMES}
+    with tempfile.TemporaryDirectory() as data, writing(data) as writer:
+        assert [True] * len(samples) == put(writer, order)
+        assert expected == {name: read(data, edges, name) for name in NAMES}
+        look_after(data, writer)
+        assert expected == {name: read(data, edges, name) for name in NAMES}
+        assert {".jsonl.gz"} == {name[10:] for name in names_of(data)}
+        assert [False] * len(samples) == put(writer, order)
+        assert [] == [one for one in verify(data, lambda _: None) if one.is_fault]
+
+
+@SLOW
+@given(histories(days=True), st.randoms(use_true_random=False), st.sampled_from([MINUTE, HOUR, DAY]))
+def test_thinning_changes_no_total_by_a_byte(samples: list[Sample], rng: Random, step: int) -> None:
+    """Whatever happened to the machine, each day's total and the whole are the same after thinning, and after lines
+    that come late to a thinned day."""
+    days = {one.timestamp // DAY * DAY for one in samples}
+    edges = sorted(days | {day + DAY for day in days})
+    late = set(rng.sample(samples, len(samples) // 4))
+    with tempfile.TemporaryDirectory() as data, writing(data) as writer:
+        put(writer, [one for one in samples if one not in late])
+        look_after(data, writer, Policy(thinning=Thinning(DAY, step)))
+        put(writer, sorted(late))
+        before = {name: [b.traffic for b in read(data, edges, name)] for name in NAMES}
+        look_after(data, writer, Policy(thinning=Thinning(DAY, step)))
+        assert before == {name: [b.traffic for b in read(data, edges, name)] for name in NAMES}
+        whole = {name: scan(samples, name, [edges[0], edges[-1]])[0].traffic for name in NAMES}
+        assert late or whole == {name: read(data, [edges[0], edges[-1]], name)[0].traffic for name in NAMES}
+
+
+def test_of_an_old_day_one_sample_per_step_is_left(tmp_path: Path) -> None:
+    """Thinning keeps a line per step and those where a run ends or begins, says the step as their interval, and is
+    done once; younger days stay whole."""
+    boots = [*steady(*range(0, 300, 10)), *completed([sample(300 + i * 10, interface(), boot="b") for i in range(20)])]
+    policy = Policy(thinning=Thinning(2 * DAY, MINUTE))
+    with writing(tmp_path) as writer:
+        put(writer, boots + steady(*range(86_400, 86_500, 10)))
+        assert [MINUTE, 0] == [work.step for work in look_after(tmp_path, writer, policy, day_start("2026-11-24"))]
+    kept = [0, 60, 120, 180, 240, 290, 300, 360, 420, 480, 490]
+    assert [*kept, *range(86_400, 86_500, 10)] == lines_in(tmp_path)
+    with open_history(str(tmp_path), "web1") as history:
+        assert {True, False} == {b'"interval":60.0' in line.text for line in history.lines(-1, LATER)}
+    assert [] == plan(str(tmp_path), policy, day_start("2026-11-24"))
+
+
+@pytest.mark.parametrize("step", [0, MINUTE])
+def test_a_crash_at_any_step_loses_nothing(tmp_path: Path, step: int) -> None:
+    """A half-written temporary file, or old files beside the new one, read as before, and the next run finishes."""
+    policy = Policy(thinning=Thinning(DAY, step)) if step else Policy()
+    with writing(tmp_path / "done") as writer:
+        put(writer, steady(*range(0, 600, 20)) + steady(*range(10, 600, 20)))
+        shutil.copytree(tmp_path / "done/web1", tmp_path / "before")
+        expected = total(tmp_path / "done")
+        look_after(tmp_path / "done", writer, policy)
+    day = "2026-11-21"
+    whole = (tmp_path / f"done/web1/{day}.jsonl.gz").read_bytes()
+    leftovers = [".jsonl", ".late.jsonl"]
+    states = [(leftovers, [], cut) for cut in (0, 100, len(whole))]
+    states += [(old, [".jsonl.gz"], None) for old in (leftovers, leftovers[:1], leftovers[1:])]
+    for number, (old, new, temporary) in enumerate(states):
+        data = tmp_path / str(number)
+        shutil.copytree(tmp_path / "done", data)
+        os.unlink(data / f"web1/{day}.jsonl.gz")
+        for folder, endings in (("before", old), ("done/web1", new)):
+            for ending in endings:
+                shutil.copy(tmp_path / folder / f"{day}{ending}", data / "web1")
+        if temporary is not None:
+            (data / f"web1/{day}.jsonl.gz.tmp").write_bytes(whole[:temporary])
+        assert expected == total(data)
+        with writing(data) as writer:
+            assert step or [False] == put(writer, steady(30))
+            look_after(data, writer, policy)
+        assert (expected, [f"{day}.jsonl.gz"]) == (total(data), names_of(data))
+        assert lines_in(tmp_path / "done") == lines_in(data)
+
+
+@pytest.mark.parametrize("came", [50, 5])
+def test_lines_that_come_meanwhile_put_the_work_off(tmp_path: Path, came: int) -> None:
+    """What is appended between reading and swapping, in order or late, is not lost: the swap is left for later."""
+    with writing(tmp_path) as writer:
+        put(writer, steady(0, 10, 30) + steady(20))
+        (work,) = plan(str(tmp_path), Policy(), LATER)
+        assert not carry_out(str(tmp_path), work, writer, lambda _: None, lambda: _put_once(writer, came))
+        assert ["2026-11-21.jsonl", "2026-11-21.late.jsonl"] == names_of(tmp_path)
+        look_after(tmp_path, writer)
+    assert sorted([0, 10, 20, 30, came]) == lines_in(tmp_path)
+
+
+def _put_once(writer: Writer, at: float) -> None:
+    put(writer, steady(at))
+
+
+def test_upkeep_beside_a_busy_sender_loses_nothing(tmp_path: Path) -> None:
+    """While another thread keeps appending, in order and late, days are merged and closed again and again."""
+    moments = list(range(0, 3000, 10))
+    Random(7).shuffle(moments)
+    with writing(tmp_path) as writer:
+        sender = threading.Thread(target=put, args=(writer, [steady(at)[0] for at in moments]))
+        sender.start()
+        while sender.is_alive():
+            for work in plan(str(tmp_path), Policy(), LATER):
+                carry_out(str(tmp_path), work, writer, lambda _: None, lambda: None)
+        sender.join()
+        look_after(tmp_path, writer)
+    assert (sorted(moments), 299_000) == (lines_in(tmp_path), total(tmp_path))
+
+
+def test_a_late_line_for_a_closed_day_is_merged_into_it(tmp_path: Path) -> None:
+    """A closed day takes late lines beside it, and the next run packs them in; a duplicate of it stays one."""
+    with writing(tmp_path) as writer:
+        put(writer, steady(0, 20, 86_400))
+        look_after(tmp_path, writer, at=T0 + DAY)
+        assert [True, False, False] == put(writer, [*steady(10), *steady(0), *steady(10)])
+        days = ["2026-11-21.jsonl.gz", "2026-11-21.late.jsonl", "2026-11-22.jsonl"]
+        assert (days, [0, 10, 20, 86_400]) == (names_of(tmp_path), lines_in(tmp_path))
+        look_after(tmp_path, writer, at=T0 + DAY)
+        assert [False, False] == put(writer, [*steady(0), *steady(10)])
+        assert ([days[0], days[2]], [0, 10, 20, 86_400]) == (names_of(tmp_path), lines_in(tmp_path))
+        put(writer, steady(86_500, 86_450))
+        look_after(tmp_path, writer, at=T0 + DAY)
+        assert ([days[0], days[2]], [0, 10, 20, 86_400, 86_450, 86_500]) == (names_of(tmp_path), lines_in(tmp_path))
+
+
+def test_prune_deletes_the_days_that_are_older_than_is_kept(tmp_path: Path) -> None:
+    """Only days that ended that long ago go, with all their files; without a limit nothing does."""
+    with writing(tmp_path) as writer:
+        put(writer, [*steady(0, 10), *steady(5), *steady(86_400), *steady(2 * 86_400)])
+        at = day_start("2026-11-23")
+        assert [] == prune(str(tmp_path), Policy(), at) + prune(str(tmp_path), Policy(keep=DAY + 1), at)
+        files = [day_path(str(tmp_path), "web1", "2026-11-21", ending) for ending in (".jsonl", ".late.jsonl")]
+        assert files == prune(str(tmp_path), Policy(keep=DAY), at)
+    assert [86_400, 2 * 86_400] == lines_in(tmp_path)
+
+
+def set_back(begin: float, is_restarted: bool) -> list[Sample]:
+    """1.5 hours at 1000 bytes per 10 s; then the clock goes back an hour, and 100 minutes more."""
+    first = completed([sample(begin + i * 10, interface(rx=i * 1000)) for i in range(540)])
+    second = [sample(begin + 1793 + i * 10, interface(rx=(540 + i) * 1000)) for i in range(600)]
+    return first + (completed(second) if is_restarted else completed([first[-1], *second])[1:])
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("begin", [0, 12 * 3600 - 3600])
+def test_a_clock_that_is_set_back_makes_and_loses_no_byte(tmp_path: Path, begin: float, is_restarted: bool) -> None:
+    """What was sampled before stands among what came after, at noon and over midnight: it is set aside with a word,
+    the total stays exact and no bucket is negative."""
+    warnings: list[str] = []
+    found: list[Any] = []
+    edges = equal_edges(T0 + round(begin - 100) * SECOND, T0 + round(begin + 9000) * SECOND, 1500)
+    with writing(tmp_path) as writer:
+        put(writer, set_back(begin, is_restarted))
+        found.append(read(tmp_path, edges))
+        for work in plan(str(tmp_path), Policy(), LATER):
+            carry_out(str(tmp_path), work, writer, warnings.append, lambda: None)
+        found.append(read(tmp_path, edges))
+    for buckets in found:
+        assert 1_139_000 == Series("web1", "eth0", buckets, None).total.rx_bytes
+        assert [] == [bucket for bucket in buckets if min(bucket.traffic) < 0]
+    aside = [name for name in names_of(tmp_path) if "mistimed" in name]
+    assert 360 == sum((tmp_path / "web1" / name).read_bytes().count(b"\n") for name in aside)
+    assert [True] * len(aside) == ["samples of a clock that was set back" in one for one in warnings]

@@ -1,0 +1,174 @@
+"""Totals per calendar period, and what is made of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, tzinfo
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from netstat_cli.model import Traffic
+from netstat_cli.report import (
+    P95,
+    Period,
+    Quota,
+    cycle,
+    fine_edges,
+    month,
+    p95,
+    peak_step,
+    periods,
+    quota,
+    summarize,
+)
+from netstat_cli.series import Bucket, Series, percentile, series
+from netstat_cli.store.history import history_of
+from netstat_cli.times import DAY, HOUR, MINUTE, SECOND, format_timestamp, parse_timestamp
+from tests.given import completed, interface, sample
+
+BERLIN, HAVANA = ZoneInfo("Europe/Berlin"), ZoneInfo("America/Havana")
+
+
+def at(text: str) -> int:
+    """A moment: 2026-03-29T00:00Z without its year and seconds."""
+    return parse_timestamp(f"2026-{text}:00Z")
+
+
+@pytest.mark.parametrize(
+    ("by", "since", "until", "zone", "billing_day", "found"),
+    [
+        pytest.param("day", "03-28T12:00", "03-30T01:00", BERLIN, 1,
+            "2026-03-28 03-27T23:00 2026-03-29 03-28T23:00 2026-03-30 03-29T22:00 - 03-30T22:00", id="23 hours"),
+        pytest.param("day", "10-24T22:00", "10-26T22:00", BERLIN, 1,
+            "2026-10-25 10-24T22:00 2026-10-26 10-25T23:00 - 10-26T23:00", id="25 hours"),
+        pytest.param("day", "10-25T00:30", "10-25T00:31", BERLIN, 1,
+            "2026-10-25 10-24T22:00 - 10-25T23:00", id="at 2:30"),
+        pytest.param("day", "10-25T01:30", "10-25T01:31", BERLIN, 1,
+            "2026-10-25 10-24T22:00 - 10-25T23:00", id="2:30 again"),
+        pytest.param("day", "11-01T05:30", "11-01T06:00", HAVANA, 1,
+            "2026-11-01 11-01T04:00 - 11-02T05:00", id="midnight twice"),
+        pytest.param("day", "03-08T06:00", "03-08T07:00", HAVANA, 1,
+            "2026-03-08 03-08T05:00 - 03-09T04:00", id="no midnight"),
+        pytest.param("day", "10-25T00:00", "10-26T00:00", UTC, 1,
+            "2026-10-25 10-25T00:00 - 10-26T00:00", id="a UTC day"),
+        pytest.param("day", "10-25T23:59", "10-26T00:01", UTC, 1,
+            "2026-10-25 10-25T00:00 2026-10-26 10-26T00:00 - 10-27T00:00", id="over a UTC midnight"),
+        pytest.param("hour", "10-25T00:00", "10-25T03:00", BERLIN, 1, "2026-10-25_02:00 10-25T00:00 2026-10-25_02:00 "
+            "10-25T01:00 2026-10-25_03:00 10-25T02:00 2026-10-25_04:00 10-25T03:00", id="2 o'clock twice"),
+        pytest.param("hour", "03-29T00:30", "03-29T01:30", BERLIN, 1,
+            "2026-03-29_01:00 03-29T00:00 2026-03-29_03:00 03-29T01:00 2026-03-29_04:00 03-29T02:00",
+            id="no 2 o'clock"),
+        pytest.param("month", "10-15T00:00", "11-02T00:00", BERLIN, 1,
+            "2026-10 09-30T22:00 2026-11 10-31T23:00 - 11-30T23:00", id="months"),
+        pytest.param("month", "10-04T23:00", "10-05T23:00", UTC, 5,
+            "2026-09-05 09-05T00:00 2026-10-05 10-05T00:00 - 11-05T00:00", id="billing months"),
+        pytest.param("month", "03-01T00:00", "03-01T01:00", BERLIN, 28,
+            "2026-02-28 02-27T23:00 - 03-27T23:00", id="the 28th"),
+        pytest.param("total", "10-15T00:01", "11-02T00:02", BERLIN, 5, "total 10-15T00:01 - 11-02T00:02", id="total"),
+    ],
+)  # fmt: skip
+def test_periods(by: str, since: str, until: str, zone: tzinfo, billing_day: int, found: str) -> None:
+    """All whole hours, days or months of the zone that meet a span, and where the last one ends."""
+    told = [
+        (label.replace(" ", "_"), format_timestamp(moment)[5:16]) for label, moment in
+        periods(by, at(since), at(until), zone, billing_day)
+    ]  # fmt: skip
+    expected = found.split()
+    assert list(zip(expected[::2], expected[1::2], strict=True))[:-1] == told[:-1]
+    assert expected[-1] == told[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "billing_day", "since", "until"),
+    [
+        ("2026-10", UTC, 1, "10-01T00:00", "11-01T00:00"),
+        ("2026-10", BERLIN, 1, "09-30T22:00", "10-31T23:00"),
+        ("2026-10", BERLIN, 5, "10-04T22:00", "11-04T23:00"),
+        ("2026-02", UTC, 28, "02-28T00:00", "03-28T00:00"),
+    ],
+)
+def test_a_month_is_from_its_billing_day_to_the_next(
+    text: str, zone: tzinfo, billing_day: int, since: str, until: str
+) -> None:
+    """A month and the cycle that any moment of it lies in are the same span."""
+    span = (at(since), at(until))
+    assert span == month(text, zone, billing_day)
+    assert [span, span] == [cycle(moment, zone, billing_day) for moment in (span[0], span[1] - 1)]
+
+
+@pytest.mark.parametrize("text", ["2026", "2026-13", "october", "2026-10-01", "9999-12"])
+def test_what_is_no_month_is_refused(text: str) -> None:
+    """Another form, and a month that no sample can be of, raise ValueError."""
+    with pytest.raises(ValueError, match=r".+"):
+        month(text, ZoneInfo("Asia/Tokyo"))
+
+
+def figures(rates: list[float], seconds: float = 300.0, gaps: tuple[int, ...] = ()) -> Series:
+    """Five-minute buckets with so many bytes a second received, twice as many sent, and gaps."""
+    made = []
+    for i, rate in enumerate(rates):
+        carried = Traffic(round(rate * seconds), round(2 * rate * seconds), 1, 2)
+        made.append(Bucket(i * 5 * MINUTE, (i + 1) * 5 * MINUTE, carried, seconds, i in gaps))
+    return Series("web1", "eth0", made, None)
+
+
+def test_a_period_is_put_together_from_finer_buckets() -> None:
+    """Bytes and seconds add up; coverage and peak leave gaps out, whose bytes still count."""
+    edges = [0, 15 * MINUTE, 20 * MINUTE, 25 * MINUTE]
+    found = summarize(["a", "b", "c", ""], edges, figures([1, 9, 4, 5, 0], gaps=(1, 4)))
+    assert [
+        Period("a", 0, 900_000, Traffic(4200, 8400, 3, 6), 2 / 3, (14 / 3, 28 / 3), (4.0, 8.0)),
+        Period("b", 900_000, 1_200_000, Traffic(1500, 3000, 1, 2), 1.0, (5.0, 10.0), (5.0, 10.0)),
+        Period("c", 1_200_000, 1_500_000, Traffic(0, 0, 1, 2), 0.0, (0.0, 0.0), None),
+    ] == found
+    assert [12_600, 4500, 0] == [period.total for period in found]
+    (nothing,) = summarize(["n", ""], [0, 5 * MINUTE], figures([0], 0.0))
+    assert (0.0, None, None) == (nothing.coverage, nothing.average, nothing.peak)
+
+
+@pytest.mark.parametrize(("zone", "days"), [(UTC, 3), (BERLIN, 3), (ZoneInfo("Asia/Kathmandu"), 3)])
+def test_another_zone_is_another_question(zone: tzinfo, days: int) -> None:
+    """The days of any zone, with their buckets for peaks, add up to the same bytes."""
+    samples = completed([sample(i * 60, interface(rx=i * i * 7)) for i in range(2880)])
+    labels, edges = zip(*periods("day", samples[0].timestamp, samples[-1].timestamp, zone), strict=True)
+    with history_of("web1", samples) as history:
+        found = summarize(labels, edges, series(history, ["eth0"], fine_edges(edges, 5 * MINUTE)))
+    assert (days, 2879 * 2879 * 7) == (len(found), sum(period.traffic.rx_bytes for period in found))
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "rank"),
+    [(1, 0.95, 1), (2, 0.5, 1), (20, 0.95, 19), (21, 0.95, 20), (100, 0.95, 95), (8928, 0.95, 8482)],
+)  # fmt: skip
+def test_the_percentile_is_of_nearest_rank(count: int, share: float, rank: int) -> None:
+    """Of n values it is the one of rank ceil(n * share): one that occurred, never one in between."""
+    assert rank == percentile([float(i) for i in range(count, 0, -1)], share)
+
+
+def test_p95_is_of_the_buckets_that_were_sampled() -> None:
+    """Each direction has its own; gaps and what is not covered do not count as zero, and are counted as unknown."""
+    assert P95(19.0, 38.0, 20, 22) == p95(figures([*range(20, 0, -1), 500, 600], gaps=(20, 21)))
+    assert None is p95(figures([5.0], gaps=(0,)))
+
+
+def test_quota() -> None:
+    """Used so far, what is left, and what it comes to if the sampled pace holds to the end of the cycle."""
+    used = figures([1.0, 1.0])  # 1800 bytes in 600 seconds
+    cases = [(10_000, 600), (1800, 600), (1000, 600), (10_000, 1200), (10_000, 9999)]
+    found = [quota(0, 1200 * SECOND, limit, used, seconds * SECOND) for limit, seconds in cases]
+    assert [(1800, 3600), (1800, 3600), (1800, 3600), (1800, 1800), (1800, 1800)] == [one[3:] for one in found]
+    assert [8200, 0, -800, 8200, 8200] == [one.left for one in found]
+    assert Quota(0, 1, 9, 0, None) == quota(0, 1, 9, figures([], 0.0), 0)
+
+
+@pytest.mark.parametrize(
+    ("length", "step"),
+    [(HOUR, 5 * MINUTE), (31 * DAY, 5 * MINUTE), (365 * DAY, HOUR), (1500 * DAY, 6 * HOUR), (10**13, DAY)],
+)  # fmt: skip
+def test_peaks_are_as_fine_as_the_span_allows(length: int, step: int) -> None:
+    """Five minutes up to a month, an hour up to a year; edges of periods are kept among the steps."""
+    assert step == peak_step(7, 7 + length)
+    edges = [7, 7 + 3 * step]
+    assert [7, step, 2 * step, 3 * step, 7 + 3 * step] == fine_edges(edges, step)
+    assert all(b - a <= step for a, b in pairwise(fine_edges(edges, step)))
