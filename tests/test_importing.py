@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from netstat_cli.errors import InvalidSample, NetcliError
-from netstat_cli.importing import is_vnstat, vnstat_samples
+from netstat_cli.errors import NetcliError
+from netstat_cli.importing import vnstat_samples
 from netstat_cli.series import series
 from netstat_cli.store.history import open_history
 from netstat_cli.store.writer import Writer
@@ -78,10 +78,3 @@ def test_another_jsonversion_is_refused(version: object) -> None:
     """jsonversion 1 counts in KiB; what is not known is not guessed."""
     with pytest.raises(NetcliError, match=f"^vnstat's jsonversion {version!r} is not known, only 2$"):
         list(vnstat_samples(export() | {"jsonversion": version}, "web1"))
-
-
-def test_what_is_no_vnstat_export_is_found_out() -> None:
-    """Another object is none; one that only looks like it raises InvalidSample."""
-    assert [True, False, False] == [is_vnstat(export()), is_vnstat({"timestamp": 1}), is_vnstat([])]
-    with pytest.raises(InvalidSample, match="interfaces: not as vnstat writes it"):
-        list(vnstat_samples(export(hour=[{"rx": 1}]), "web1"))

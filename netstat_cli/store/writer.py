@@ -25,7 +25,8 @@ from netstat_cli.times import DAY, day_of, day_start
 from netstat_cli.topology import INTEGRATED
 from netstat_cli.wire import decode, encode
 
-REMEMBERED_DAYS = 32
+REMEMBERED_MOMENTS = 500_000
+"""Of days that take late lines, so many moments are kept in memory: some 50 MB."""
 Warn = Callable[[str], None]
 
 
@@ -326,7 +327,7 @@ class Writer:
                 batch = batches.get(day_path(self._data, server_id, day, ending))
                 times |= batch.moments if batch else set()
             self._known[key] = times
-            if len(self._known) > REMEMBERED_DAYS:
+            while len(self._known) > 1 and sum(map(len, self._known.values())) > REMEMBERED_MOMENTS:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return times

@@ -9,7 +9,6 @@ import pytest
 
 from netstat_cli.model import Sample
 from netstat_cli.store.check import Contents, contents, verify
-from netstat_cli.store.layout import create
 from netstat_cli.times import DAY, SECOND
 from netstat_cli.wire import encode
 from tests.given import T0, completed, interface, sample
@@ -39,15 +38,13 @@ def findings(data: Path) -> list[tuple[str, str, bool]]:
     return [(one.where.removeprefix(f"{data}/web1/"), one.what, one.is_fault) for one in verify(str(data), int)]
 
 
-def test_contents(data: Path, tmp_path: Path) -> None:
+def test_contents(data: Path) -> None:
     """Days, lines, readings of an interface, bytes of files, first and last sample of every server."""
     size = sum(path.stat().st_size for path in (data / "web1").iterdir())
     told: list[int] = []
     nothing = Contents("web0", 0, 0, 0, 0, None, None)
     assert [nothing, Contents("web1", 2, 9, 18, size, T0, T0 + 86_430 * SECOND)] == contents(str(data), told.append)
     assert [0, 2] == told
-    create(str(tmp_path / "empty"))
-    assert [] == contents(str(tmp_path / "empty"), told.append)
 
 
 def test_a_sound_store_has_no_findings(data: Path) -> None:
@@ -75,38 +72,24 @@ def overwritten(name: str, at: int, text: bytes) -> Callable[[Path], object]:
     return damage
 
 
-@pytest.mark.parametrize(
-    ("damage", "where", "what"),
-    [
-        pytest.param(appended(PLAIN, LINE[:-2] + b"x\n"), f"{PLAIN}:4", "is not JSON: Expecting", id="unparsable"),
-        pytest.param(
-            overwritten(PLAIN, 0, b"hello\n"), "2026-11-22", "not a sample line: b'hello", id="no sample line"
-        ),
-        pytest.param(appended(LATE, b"{}\n"), f"{LATE}:2", "timestamp: is missing", id="unparsable, late"),
-        pytest.param(
-            appended(PLAIN, encode(counted(86_420)[0])), f"{PLAIN}:4",
-            "its time does not come after 2026-11-22T12:00:30.000Z", id="time",
-        ),
-        pytest.param(appended(PLAIN, FALLING), f"{PLAIN}:4", "a counter of 'eth0' falls within its run", id="falling"),
-        pytest.param(
-            appended(PLAIN, LINE.replace(b"web1", b"web2", 1)), f"{PLAIN}:4", "is of another server, web2", id="server"
-        ),
-        pytest.param(
-            appended(PLAIN, encode(counted(2 * 86_400)[0])), f"{PLAIN}:4",
-            "is of another day, 2026-11-23T12:00:00.000Z", id="day",
-        ),
-        pytest.param(
-            appended(PLAIN, LINE.replace(b",", b", ")), f"{PLAIN}:4",
-            "is not written as the store writes lines; `netcli store import` does", id="not canonical",
-        ),
-        pytest.param(
-            appended(PLAIN, LINE[:9]), PLAIN, "the last line is torn (9 bytes); the next writer cuts it off", id="torn"
-        ),
-        pytest.param(overwritten(CLOSED, 200, bytes(9)), "2026-11-21", "member 1 cannot be inflated", id="member"),
-        pytest.param(overwritten(CLOSED, 20, b"\1"), "2026-11-21", "member 1 begins at 2026-11-21T12", id="header"),
-        pytest.param(appended(CLOSED, b"x"), "2026-11-21", "its gzip members do not follow each", id="after the last"),
-    ],
-)  # fmt: skip
+TAKES_BACK = encode(counted(86_420)[0])
+FAULTS = {
+    "unparsable": (appended(PLAIN, LINE[:-2] + b"x\n"), f"{PLAIN}:4", "is not JSON: Expecting"),
+    "no sample line": (overwritten(PLAIN, 0, b"hello\n"), "2026-11-22", "not a sample line: b'hello"),
+    "unparsable, late": (appended(LATE, b"{}\n"), f"{LATE}:2", "timestamp: is missing"),
+    "time": (appended(PLAIN, TAKES_BACK), f"{PLAIN}:4", "its time does not come after 2026-11-22T12:00:30.000Z"),
+    "falling": (appended(PLAIN, FALLING), f"{PLAIN}:4", "a counter of 'eth0' falls within its run"),
+    "server": (appended(PLAIN, LINE.replace(b"web1", b"web2", 1)), f"{PLAIN}:4", "is of another server, web2"),
+    "day": (appended(PLAIN, encode(counted(172_800)[0])), f"{PLAIN}:4", "is of another day, 2026-11-23T12:00:00.000Z"),
+    "not canonical": (appended(PLAIN, LINE.replace(b",", b", ")), f"{PLAIN}:4", "is not written as the store writes"),
+    "torn": (appended(PLAIN, LINE[:9]), PLAIN, "the last line is torn (9 bytes); the next writer cuts it off"),
+    "member": (overwritten(CLOSED, 200, bytes(9)), "2026-11-21", "member 1 cannot be inflated"),
+    "header": (overwritten(CLOSED, 20, b"\1"), "2026-11-21", "member 1 begins at 2026-11-21T12"),
+    "after the last": (appended(CLOSED, b"x"), "2026-11-21", "its gzip members do not follow each"),
+}
+
+
+@pytest.mark.parametrize(("damage", "where", "what"), FAULTS.values(), ids=FAULTS)
 def test_each_fault_is_found_where_it_is(data: Path, damage: Callable[[Path], object], where: str, what: str) -> None:
     """One thing is wrong, and one thing is told: in which file, on which line, and what; the other days are read."""
     damage(data / "web1")

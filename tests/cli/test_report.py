@@ -1,0 +1,110 @@
+"""netcli report: totals by the calendar."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from netstat_cli.times import SECOND, now
+from tests.cli.conftest import Run, Serving, store, text_of
+from tests.given import T0, interface, sample
+
+
+@pytest.fixture
+def week(tmp_path: Path) -> Path:
+    """Two hours before and one after a midnight in October, at rates of 10, 30 and 20 bytes a second."""
+    begin, carried = -31 * 86_400 + 10 * 3600, [0, 36_000, 144_000, 216_000]
+    path = tmp_path / "week.jsonl"
+    rows = [
+        sample(begin + i * 3600, interface("=cmd()", rx, rx // 10), interval=3600.0) for i, rx in enumerate(carried)
+    ]
+    path.write_bytes(text_of(rows))
+    return path
+
+
+DAYS = """\
+web1 all uplinks
+
+             received      sent      total                      average  peak of 5m  coverage
+2026-10-21  144.00 kB  14.40 kB  158.40 kB  ████████████████  22.00 B/s   30.00 B/s      8.3%
+2026-10-22   72.00 kB   7.20 kB   79.20 kB  ████████          22.00 B/s   20.00 B/s      4.2%
+"""
+P95 = (
+    "\n95th percentile of 5-minute average rates, nearest rank: received 30.00 B/s, sent 3.00 B/s (36 of 36 sampled)\n"
+)
+TOP = "\n".join([*DAYS.splitlines()[:4], ""])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [("", DAYS), ("--p95", DAYS + P95), ("--top 1", TOP), ("--month 2026-10 --top 1", TOP.replace("5m", "1h")),
+     ("--month 2026-09", "web1 all uplinks\n\nnothing was sampled in that time\n")],
+)  # fmt: skip
+def test_the_text(run: Run, week: Path, options: str, expected: str) -> None:
+    """A line a day: received, sent, both, a bar, average, peak and coverage; then what was asked for besides."""
+    assert (0, expected, "") == run("report", "--tz", "UTC", *options.split(), week)
+
+
+def test_csv_and_json(run: Run, week: Path) -> None:
+    """Both have bytes and seconds, never scaled; a name that a spreadsheet would calculate is quoted."""
+    arguments = ("report", "--tz", "UTC", "--by", "month", "--iface", "=*", week)
+    head = "server_id,interface,period,since,until,rx_bytes,tx_bytes,total_bytes,rx_packets,tx_packets,coverage_ratio,"
+    head += "avg_rx_bytes_per_sec,avg_tx_bytes_per_sec,peak_rx_bytes_per_sec,peak_tx_bytes_per_sec"
+    month = "2026-10,2026-10-01T00:00:00.000Z,2026-11-01T00:00:00.000Z"
+    row = f"web1,'=cmd(),{month},216000,21600,237600,216,21,0.004,20.0,2.0,30.0,3.0"
+    assert (0, f"{head}\n{row}\n", "") == run(*arguments, "--csv")
+    (found,) = json.loads(run(*arguments, "--json", "--quota", "2TB").stdout)
+    assert ("=cmd()", 2 * 10**12, 0) == (
+        found["interface"],
+        found["quota"]["limit_bytes"],
+        found["quota"]["used_bytes"],
+    )
+    assert dict(zip(head.split(",")[2:], row.split(",")[2:], strict=True)) == {
+        k: str(v) for k, v in found["periods"][0].items()
+    }
+
+
+@pytest.mark.parametrize("by", ["hour", "day", "month", "total"])
+def test_one_sample_is_no_traffic_and_no_error(run: Run, by: str) -> None:
+    """A file with a single sample has nothing to tell, and says so."""
+    assert (0, "") == run("report", "--by", by, "-", stdin=text_of([sample(-86_400, interface())]))[::2]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("--quota 2M", "is not an amount"), ("--tz Mars", "is not a time zone"), ("--month october", "is not a month"),
+     ("--month 9999-12", "is not a month"), ("--month 0001-01 --tz Asia/Tokyo", "is not a month"),
+     ("--billing-day 29", "1<=x<=28"), ("--month 2026-10 --last 7d", "choose one"), ("--top 0", "x>=1")],
+)  # fmt: skip
+def test_bad_values(run: Run, week: Path, options: str, said: str) -> None:
+    """What cannot be understood is wrong usage, in a sentence."""
+    code, _, stderr = run("report", *options.split(), week)
+    assert (2, True, False) == (code, said in stderr, "Traceback" in stderr)
+
+
+COMMANDS = (
+    "spark --width 5 --plain --last 5m",
+    "nodes",
+    "nodes web1",
+    "nodes --json",
+    "report --tz UTC",
+    "report --json",
+)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "report --iface eth* --csv"])
+def test_another_collector_is_read_with_the_same_result(
+    run: Run, data: Path, serve: Callable[[], Serving], command: str
+) -> None:
+    """--from URL prints what reading the files prints, but for the seconds that went by."""
+    begin = (now() - T0) / SECOND - 150
+    store(data, [sample(begin + i * 10, interface(rx=i * 10**6), interval=60.0) for i in range(13)])
+    peer = serve()
+    here, there = run(*command.split()), run(*command.split(), "--from", peer.url)
+    assert (0, "", 0, "") == (here.returncode, here.stderr, there.returncode, there.stderr)
+    steady = [re.sub(r"\d+s ago|seen_timestamp.*", "", one.stdout) for one in (here, there)]
+    assert steady[0] == steady[1]

@@ -1,0 +1,37 @@
+"""One way to read for everything that shows something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netstat_cli.errors import NothingStored
+from netstat_cli.reader import store_reader
+from netstat_cli.store.layout import create
+from tests.cli.conftest import store
+from tests.given import T0, interface, sample
+
+
+def test_a_store_is_read(tmp_path: Path) -> None:
+    """The newest sample, the first moment, the interfaces of a span (one that is gone too, if it is named) and the
+    node's total over its uplinks, each name once."""
+    wlan0 = interface("wlan0", 5, kind="wireless", ifindex=3)
+    store(tmp_path, [sample(0, wlan0), sample(10, interface(rx=500)), sample(20, interface(rx=900))])
+    reader = store_reader(str(tmp_path), "web1")
+    assert [T0 + 20_000] == [one.timestamp for one in reader.latest()]
+    assert (T0, 900) == (reader.first("web1"), reader.series("web1", None, [T0, T0 + 20_000]).total.rx_bytes)
+    cases = [(), ("e*",), ("eth0", "eth0"), ("wlan0",), ("eth9",)]
+    found = [reader.interfaces("web1", patterns, T0 + 15_000, T0 + 20_000) for patterns in cases]
+    assert [["eth0"], ["eth0"], ["eth0"], ["wlan0"], []] == found
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    """A store without samples and a server that it does not know raise NothingStored, with what there is."""
+    create(str(tmp_path))
+    with pytest.raises(NothingStored, match="no samples are stored in .* yet"):
+        store_reader(str(tmp_path))
+    store(tmp_path, [sample(0)])
+    with pytest.raises(NothingStored, match="no server 'web2' in") as caught:
+        store_reader(str(tmp_path), "web2")
+    assert caught.value.hint == "there are: web1"
