@@ -243,7 +243,9 @@ def _complete_interface(
 
 
 def _goes_on(interface: Interface, cur: Sample, earlier: Interface, prev: Sample) -> bool:
-    """Whether the run of that name goes on: the same device, and nothing fell."""
+    """Whether the run of that name goes on: the same device, nothing fell, and counters of one origin."""
+    if (interface.kind == INTEGRATED) != (earlier.kind == INTEGRATED):
+        return False
     if None in (interface.ifindex, earlier.ifindex, cur.boot_id, prev.boot_id):
         return not fell(earlier, interface)
     return interface.ifindex == earlier.ifindex and cur.boot_id == prev.boot_id and not fell(earlier, interface)

@@ -56,11 +56,12 @@ class HistoryReader:
     def interfaces(self, server_id: str, patterns: Sequence[str], since: int, until: int) -> list[str]:
         with self._open(server_id) as history:
             newest = history.floor(until)
-            if patterns and newest and all(needle(pattern) in newest.text for pattern in patterns):
+            if len(patterns) == 1 and newest and needle(patterns[0]) in newest.text:
                 return list(patterns)
             edges = equal_edges(since, until, max(1, min(NAME_EDGES, until - since)))
             found = matching(interface_names(history, edges), patterns)
-            return found + [one for one in patterns if one not in found and history.rfind(needle(one), until)]
+            gone = [one for one in patterns if one not in found and history.rfind(needle(one), until)]
+            return list(dict.fromkeys([*found, *gone]))
 
     def series(self, server_id: str, interface: str | None, edges: Sequence[int]) -> Series:
         with self._open(server_id) as history:

@@ -25,9 +25,11 @@ class Period(NamedTuple):
     until: int
     traffic: Traffic
     coverage: float
-    """The share of the period that lies between samples, gaps left out."""
+    """The share of the period that was sampled; a silence shorter than the step of the peaks may go unseen."""
     average: tuple[float, float] | None
     peak: tuple[float, float] | None
+    busiest: float | None
+    """The highest rate of both directions together."""
 
     @property
     def total(self) -> int:
@@ -99,7 +101,13 @@ def cycle(at: int, zone: tzinfo | None, billing_day: int) -> tuple[int, int]:
 def month(text: str, zone: tzinfo | None, billing_day: int = 1) -> tuple[int, int]:
     """The span of a month written 2026-10: from its billing day to the next. Raises ValueError."""
     begin = datetime.strptime(text, "%Y-%m").replace(day=billing_day, tzinfo=zone)
-    return _moment(begin, zone), _moment(_next_month(begin), zone)
+    try:
+        since, until = _moment(begin, zone), _moment(_next_month(begin), zone)
+    except OverflowError:
+        raise ValueError(text) from None
+    if since < 0:
+        raise ValueError(text)
+    return since, until
 
 
 def _cycle_start(when: datetime, billing_day: int) -> datetime:
@@ -108,7 +116,7 @@ def _cycle_start(when: datetime, billing_day: int) -> datetime:
 
 
 def _midnight(when: datetime) -> datetime:
-    return when.replace(hour=0, minute=0, second=0, microsecond=0)
+    return when.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
 
 
 def _local(moment: int, zone: tzinfo | None) -> datetime:
@@ -149,8 +157,9 @@ def _period(label: str, since: int, until: int, inside: list[Bucket]) -> Period:
     known = [bucket for bucket in inside if bucket.known]
     average = (traffic.rx_bytes / seconds, traffic.tx_bytes / seconds) if seconds else None
     peak = (max(b.rates[0] for b in known), max(b.rates[1] for b in known)) if known else None
-    sampled = sum(bucket.seconds for bucket in known)
-    return Period(label, since, until, traffic, sampled * SECOND / (until - since), average, peak)
+    busiest = max(sum(bucket.rates) for bucket in known) if known else None
+    sampled = seconds - sum(bucket.silent for bucket in inside)
+    return Period(label, since, until, traffic, sampled * SECOND / (until - since), average, peak, busiest)
 
 
 def p95(fine: Series) -> P95 | None:

@@ -7,9 +7,11 @@ search for where it happened. counters.Ledger, which looks at every line, define
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from netstat_cli.counters import Growth, Seen, growth, max_gap, same_run
@@ -19,6 +21,9 @@ from netstat_cli.store.segment import Line
 from netstat_cli.times import MINUTE, SECOND
 from netstat_cli.topology import uplinks
 from netstat_cli.wire import RunMark, decode, head_of, interface_in, needle
+
+MOST_EDGES = 20_001
+"""So many edges a collector answers at a time."""
 
 
 class Bucket(NamedTuple):
@@ -31,6 +36,8 @@ class Bucket(NamedTuple):
     """The part of the bucket that lies between the server's first and last sample."""
     gap: bool
     """Nothing was sampled in it, nor shortly before and after. Its traffic still counts."""
+    silent: float = 0.0
+    """Seconds of it that lie in silences too long to know anything of, as far as an edge of the series lies in them."""
 
     @property
     def known(self) -> bool:
@@ -67,7 +74,7 @@ class Series(NamedTuple):
 
 def to_wire(one: Series) -> dict[str, object]:
     """A series as JSON can carry it."""
-    buckets = [[b.since, b.until, *b.traffic, b.seconds, b.gap] for b in one.buckets]
+    buckets = [[b.since, b.until, *b.traffic, b.seconds, b.gap, b.silent] for b in one.buckets]
     return {"server_id": one.server_id, "interface": one.interface, "current": one.current, "buckets": buckets}
 
 
@@ -185,11 +192,12 @@ class Frame:
         self.edges = edges
         self.around = [history.locate(edge) for edge in edges]
         self._first, self._last = history.first(), history.last()
+        self._silences = self._find_silences()
 
     def buckets(self, traffic: Sequence[Traffic]) -> list[Bucket]:
         """The buckets that hold these amounts."""
         return [
-            Bucket(since, until, amount, self._seconds(since, until), self._is_gap(i))
+            Bucket(since, until, amount, self._seconds(since, until), self._is_gap(i), self._silent(since, until))
             for i, ((since, until), amount) in enumerate(zip(pairwise(self.edges), traffic, strict=True))
         ]
 
@@ -200,11 +208,27 @@ class Frame:
 
     def _is_gap(self, index: int) -> bool:
         before, after = self.around[index]
-        if before is None or after is None:
+        if before is None or after is None or (before.timestamp, after.timestamp) not in self._silences:
             return False
-        sampled = before.timestamp == self.edges[index] or after.timestamp < self.edges[index + 1]
-        silence = after.timestamp - before.timestamp
-        return not sampled and silence > MINUTE and silence > max_gap(head_of(before.text).interval)
+        return before.timestamp < self.edges[index] and after.timestamp >= self.edges[index + 1]
+
+    def _silent(self, since: int, until: int) -> float:
+        first = bisect_right(self._silences, since, key=itemgetter(1))
+        milliseconds = 0
+        for begin, end in self._silences[first:]:
+            if begin >= until:
+                break
+            milliseconds += min(end, until) - max(begin, since)
+        return milliseconds / SECOND
+
+    def _find_silences(self) -> list[tuple[int, int]]:
+        """The silences around the edges that are longer than a gap, in order."""
+        found = {}
+        for before, after in self.around:
+            silence = after.timestamp - before.timestamp if before is not None and after is not None else 0
+            if before is not None and silence > MINUTE and silence > max_gap(head_of(before.text).interval):
+                found[before.timestamp] = before.timestamp + silence
+        return sorted(found.items())
 
 
 def _increases(history: History, name: str, edges: Sequence[int], frame: Frame) -> list[Traffic]:

@@ -49,22 +49,25 @@ def scan(samples: Sequence[Sample], name: str, edges: Sequence[int]) -> list[Buc
     """The buckets of a series by looking at every sample: the definition that every search must meet."""
     grown = growths(samples, name)
     totals = [add(growth.by(edge) for growth in grown) for edge in edges]
+    silences = _silences(samples, edges)
     buckets = []
     for i, (since, until) in enumerate(pairwise(edges)):
         first, last = samples[0].timestamp, samples[-1].timestamp
         seconds = max(0, min(until, last) - max(since, first)) / SECOND
-        gap = _is_gap(samples, since, until)
-        buckets.append(Bucket(since, until, totals[i + 1].minus(totals[i]), seconds, gap))
+        gap = any(begin < since and end >= until for begin, end in silences)
+        silent = sum(max(0, min(end, until) - max(begin, since)) for begin, end in silences) / SECOND
+        buckets.append(Bucket(since, until, totals[i + 1].minus(totals[i]), seconds, gap, silent))
     return buckets
 
 
-def _is_gap(samples: Sequence[Sample], since: int, until: int) -> bool:
-    earlier = [one for one in samples if one.timestamp < since]
-    later = [one for one in samples if one.timestamp >= until]
-    if len(earlier) + len(later) < len(samples) or not earlier or not later:
-        return False
-    silence = later[0].timestamp - earlier[-1].timestamp
-    return silence > max(MINUTE, max_gap(earlier[-1].interval))
+def _silences(samples: Sequence[Sample], edges: Sequence[int]) -> list[tuple[int, int]]:
+    """Between which samples nothing is known, as far as an edge lies there."""
+    return [
+        (before.timestamp, after.timestamp)
+        for before, after in pairwise(samples)
+        if after.timestamp - before.timestamp > max(MINUTE, max_gap(before.interval))
+        and any(before.timestamp <= edge < after.timestamp for edge in edges)
+    ]
 
 
 def total(samples: Sequence[Sample], name: str) -> Traffic:

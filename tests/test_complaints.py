@@ -1,7 +1,4 @@
-"""What users of vnstat, node_exporter, Telegraf, Beszel and sysstat complain of, through store and series: the right
-number, and beside it the wrong one that the other tool shows."""
-
-from __future__ import annotations
+"""What users of other tools complain of, through store and series: the right number beside the tool's wrong one."""
 
 from pathlib import Path
 from typing import Any
@@ -27,17 +24,14 @@ TUN: dict[str, Any] = {"name": "tun0", "kind": "tun", "speed_mbps": 10}
 
 
 def rows(*samples: list[Interface], step: float = 10, boots: str = "") -> list[Sample]:
-    """Samples of these interfaces, evenly spaced; `boots` names the boot of each."""
     return [sample(i * step, *some, boot=f"boot-{boots[i] if boots else 1}") for i, some in enumerate(samples)]
 
 
 def one(*counters: int, name: str = "eth0", **more: Any) -> list[list[Interface]]:
-    """One interface with one counter after the other."""
     return [[interface(name, rx, **more)] for rx in counters]
 
 
 def stacked(rx: int, *more: tuple[str, dict[str, Any]]) -> list[Interface]:
-    """A link and what lies on top of it, all of which see the same bytes."""
     return [interface("eth0", rx), *(interface(name, rx, **fields) for name, fields in more)]
 
 
@@ -66,14 +60,12 @@ SCENARIOS: dict[str, tuple[str | None, list[Sample], int, int]] = {
         ("tailscale0", rows(*one(10**12, 10**12 + 5, **TS), *one(0, 70, ifindex=8, **TS)), 75, 559 * 10**13),
     "late read (rule 3)": ("eth0", [sample(0, interface(rx=0)), sample(9000, interface(rx=5_000_000))], 5_000_000, 0),
     "absent at start (beszel#1984)": ("usb0", rows([], *one(7000, 9000, **USB)), 9000, 0),
-    "absent for a while": ("eth0", rows(*one(1000), [], [], *one(6000)), 5000, 0),
     "huge values as a NIC comes and goes (sysstat#167)": ("eth1", rows(*NICS), 40, 1 << 50),
     "containers' random names (vnstat#242)": (None, rows(*VETHS), 800, 8 * 10**6),
 }  # fmt: skip
 
 
 def carried(data: Path, samples: list[Sample], name: str | None, edges: list[int]) -> list[int]:
-    """What an interface, or the node, received between the edges, by way of the store."""
     with Writer(str(data), "the tests", [].append) as writer:
         for single in samples:
             writer.append([single])

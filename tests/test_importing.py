@@ -1,7 +1,5 @@
 """What `vnstat --json` tells, as samples: totals over its periods come out exact."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +17,6 @@ from tests.given import interface, sample
 
 
 def entry(when: str, rx: int) -> dict[str, Any]:
-    """One period of vnstat's, which sent a tenth of what it received."""
     timestamp = parse_timestamp(f"2026-{when}Z") // 1000
     return {"id": 1, "date": {"year": 2026}, "timestamp": timestamp, "rx": rx, "tx": rx // 10}
 
@@ -34,7 +31,6 @@ def export(**traffic: Any) -> dict[str, Any]:
         "day": [entry("11-18T00:00:00", 5000), entry("11-19T00:00:00", 1400), entry("11-20T00:00:00", 170)],
         "month": [entry("10-01T00:00:00", 70_000), entry("11-01T00:00:00", 16_570)],
         "year": [entry("01-01T00:00:00", 900_000)],
-        "top": [entry("11-18T00:00:00", 5000)],
     }
     updated = {"timestamp": parse_timestamp("2026-11-20T02:02:00Z") // 1000}
     one = {"name": "eth0", "alias": "", "updated": updated, "traffic": told | traffic}
@@ -43,7 +39,6 @@ def export(**traffic: Any) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """vnstat's days are those of the machine's own zone."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield
@@ -52,8 +47,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_totals_over_its_periods_are_exact(tmp_path: Path) -> None:
-    """Five minutes, hours, days and months have vnstat's own bytes, also where a finer history begins in the middle;
-    then the server's own samples go on without a phantom at the junction."""
+    """All its periods have vnstat's own bytes, and the server's own samples go on without a phantom at the junction."""
     edges = (
         "01-01T00:00 10-01T00:00 11-01T00:00 11-18T00:00 11-19T00:00 11-19T23:00 11-20T00:00 11-20T01:00 11-20T01:30"
     )

@@ -1,14 +1,8 @@
 """One way to read for everything that shows something."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
-import pytest
-
-from netstat_cli.errors import NothingStored
 from netstat_cli.reader import store_reader
-from netstat_cli.store.layout import create
 from tests.cli.conftest import store
 from tests.given import T0, interface, sample
 
@@ -24,14 +18,3 @@ def test_a_store_is_read(tmp_path: Path) -> None:
     cases = [(), ("e*",), ("eth0", "eth0"), ("wlan0",), ("eth9",)]
     found = [reader.interfaces("web1", patterns, T0 + 15_000, T0 + 20_000) for patterns in cases]
     assert [["eth0"], ["eth0"], ["eth0"], ["wlan0"], []] == found
-
-
-def test_what_is_not_there_is_said(tmp_path: Path) -> None:
-    """A store without samples and a server that it does not know raise NothingStored, with what there is."""
-    create(str(tmp_path))
-    with pytest.raises(NothingStored, match="no samples are stored in .* yet"):
-        store_reader(str(tmp_path))
-    store(tmp_path, [sample(0)])
-    with pytest.raises(NothingStored, match="no server 'web2' in") as caught:
-        store_reader(str(tmp_path), "web2")
-    assert caught.value.hint == "there are: web1"

@@ -140,7 +140,9 @@ def test_a_gap_ends_where_a_sample_is() -> None:
     """A bucket that holds a sample, at its very beginning too, is no gap; nor is the time before the first and after
     the last."""
     samples = [quiet(0, 0), quiet(300, 3000), quiet(310, 3100), quiet(600, 6000)]
-    assert buckets_of(samples, -900, -300, 0, 100, 200, 300, 400, 500, 600, 700, 800) == [
+    found = buckets_of(samples, -900, -300, 0, 100, 200, 300, 400, 500, 600, 700, 800)
+    assert [0.0, 0.0, 100.0, 100.0, 100.0, 90.0, 100.0, 100.0, 0.0, 0.0] == [one.silent for one in found]
+    assert [one._replace(silent=0.0) for one in found] == [
         bucket(-900, -300, 0, 0.0),
         bucket(-300, 0, 0, 0.0),
         bucket(0, 100, 1000, 100.0),

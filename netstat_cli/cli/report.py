@@ -158,11 +158,12 @@ def _span(
             raise click.UsageError("--last and --month are two spans; choose one")
         try:
             return report.month(month_text, zone, billing_day)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise click.UsageError(f"{month_text!r} is not a month; write for example 2026-10") from None
     if files is not None and last is None:
         latest = files.latest()
-        return min(files.first(one.server_id) or at for one in latest), max(one.timestamp for one in latest)
+        begin = min(files.first(one.server_id) or at for one in latest)
+        return begin, max(begin + 1, *(one.timestamp for one in latest))
     return at - (last or DEFAULT_LAST[by]), at
 
 
@@ -209,7 +210,7 @@ def _text(one: Answer, units: Units, peak_step: int, at: int) -> list[str]:
             format_amount(period.total, units),
             _bar(period.total, most),
             format_rate(sum(period.average) if period.average else None, units),
-            format_rate(max(period.peak) if period.peak else None, units),
+            format_rate(period.busiest, units),
             f"{period.coverage:.1%}",
         ]
         for period in one.periods

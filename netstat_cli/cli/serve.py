@@ -6,7 +6,9 @@ import resource
 import signal
 import ssl
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import click
@@ -137,15 +139,22 @@ def _keep_up(folder: str, policy: Policy, writer: Writer, stop: threading.Event)
         if stop.wait(UPKEEP_PAUSE):
             raise _Stopped
 
+    def attempt(task: Callable[[], object], what: str) -> None:
+        try:
+            task()
+        except (OSError, ValueError, NetcliError) as error:
+            if told.get(what) != str(error):
+                warn(f"cannot look after {what}: {error}")
+            told[what] = str(error)
+
+    told: dict[str, str] = {}
     while not stop.wait(UPKEEP_EVERY):
         try:
-            prune(folder, policy, now())
+            attempt(lambda: prune(folder, policy, now()), folder)
             for work in plan(folder, policy, now()):
-                carry_out(folder, work, writer, warn, pause)
+                attempt(partial(carry_out, folder, work, writer, warn, pause), f"{work.server_id} {work.files.day}")
         except _Stopped:
             return
-        except (OSError, ValueError, NetcliError) as error:
-            warn(f"cannot look after the store: {error}")
 
 
 class _Stopped(Exception):

@@ -9,7 +9,7 @@ from typing import IO, Any
 import click
 
 from netstat_cli.cli.options import DURATION, SERVER_ID, data_dir, data_option, json_option, this_host, warn
-from netstat_cli.errors import EXIT_FAILED, InvalidSample, UsageProblem
+from netstat_cli.errors import EXIT_FAILED, InvalidSample, NetcliError, UsageProblem
 from netstat_cli.model import Sample
 from netstat_cli.render.text import align
 from netstat_cli.render.units import Units, format_amount
@@ -98,16 +98,22 @@ def verify(data: str | None) -> int:
 @command.command("compact")
 @click.option("--thin", type=THINNING, help="90d:1m keeps one sample a minute of days older than 90 days.")
 @data_option
-def compact(thin: Thinning | None, data: str | None) -> None:
+def compact(thin: Thinning | None, data: str | None) -> int:
     """Merge what came late, close the days that are over, and thin the old ones. No total changes by a byte."""
     folder = data_dir(data)
+    failed = 0
     with Writer(folder, "netcli store compact", warn) as writer:
         work = plan(folder, Policy(thinning=thin), now())
         with _progress(len(work), "compacting") as bar:
             for one in work:
-                carry_out(folder, one, writer, warn, lambda: None)
+                try:
+                    carry_out(folder, one, writer, warn, lambda: None)
+                except (OSError, ValueError, NetcliError) as error:
+                    failed += 1
+                    warn(f"{one.server_id} {one.files.day}: {error}")
                 bar.update(1)
-    click.echo(f"{len(work)} days rewritten", err=True)
+    click.echo(f"{len(work) - failed} days rewritten" + (f", {failed} could not be" if failed else ""), err=True)
+    return EXIT_FAILED if failed else 0
 
 
 @command.command("prune")

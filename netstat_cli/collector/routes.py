@@ -14,7 +14,7 @@ from netstat_cli.collector.live import Live, Node, Thresholds, ago
 from netstat_cli.errors import InvalidSample, Problem, UsageProblem
 from netstat_cli.model import Sample
 from netstat_cli.reader import store_reader
-from netstat_cli.series import points, to_wire
+from netstat_cli.series import MOST_EDGES, points, to_wire
 from netstat_cli.store.history import open_history
 from netstat_cli.store.writer import Stored, Writer
 from netstat_cli.times import LAST_MOMENT, SECOND, format_timestamp, now, parse_duration
@@ -24,7 +24,6 @@ from netstat_cli.wire import decode, encode, is_server_id, parse_json, sample_fr
 DEFAULT_POINTS, MOST_POINTS = 30, 1000
 MOST_LINES = 20_000
 MOST_SERVERS = 20_000
-MOST_EDGES = 20_001
 LONGEST_PERIOD = 100 * 365 * 86400 * SECOND
 INTEGRATED_NAME = "total"
 

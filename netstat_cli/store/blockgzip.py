@@ -153,7 +153,12 @@ class GzipSegment:
                 first = to_line(self._texts(index)[0]).timestamp
             except (zlib.error, IndexError, struct.error) as error:
                 raise ValueError(f"member {index + 1} cannot be inflated: {error}") from None
-            if first != start:
+            head = os.pread(self._fd, _HEAD_LOOK, self._places[index])
+            hop, said = _HOP.unpack_from(head, _FIXED.size + _SUBFIELD.size)
+            ends = [*self._places[1:], os.fstat(self._fd).st_size]
+            if hop != ends[index] - self._places[index]:
+                raise ValueError(f"member {index + 1} is not as long as its header says")
+            if first != start or first != said:
                 raise ValueError(f"member {index + 1} begins at {format_timestamp(first)}, its header says otherwise")
 
     def _hop(self, place: int, size: int) -> int:

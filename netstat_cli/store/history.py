@@ -105,10 +105,7 @@ class History:
 def open_history(data: str, server_id: str) -> History:
     """The stored history of a server; one without lines if the store does not know it."""
     listed = days(data, server_id)
-    openers = {
-        files.day: partial(_open_day, files, before) for before, files in zip([None, *listed], listed, strict=False)
-    }
-    return History(server_id, openers)
+    return History(server_id, {files.day: partial(_open_day, data, server_id, files) for files in listed})
 
 
 def history_of(server_id: str, samples: Sequence[Sample]) -> History:
@@ -119,51 +116,52 @@ def history_of(server_id: str, samples: Sequence[Sample]) -> History:
     return History(server_id, {day_of(lines[0].timestamp): lambda: segment} if lines else {})
 
 
-def merged(files: DayFiles, before: DayFiles | None) -> tuple[list[Line], list[Line]]:
+def merged(data: str, server_id: str, files: DayFiles) -> tuple[list[Line], list[Line]]:
     """The lines of a day from all its files, in time order, each moment once; and those that a clock put in the wrong
-    place. `before`: the server's day before. Raises OSError and ValueError."""
+    place. Raises OSError, ValueError and StoreError."""
     unique = {line.timestamp: line for path in reversed(files.paths) for line in _lines_of(path)}
     lines = [unique[moment] for moment in sorted(unique)]
     if files.late is None:
         return lines, []
-    first_late = min((line.timestamp for line in _lines_of(files.late)), default=END)
-    suspects = [line for line in lines if line.timestamp >= first_late]
-    preceding = [line for line in lines if line.timestamp < first_late][-1:] or _last_line(before)
-    samples = [decode(line.text) for line in (*preceding, *suspects)]
-    wrong = mistimed(samples[len(preceding) :], samples[0] if preceding else None)
+    samples = [decode(line.text) for line in (*_last_line(data, server_id, files.day), *lines)]
+    wrong = mistimed(samples[len(samples) - len(lines) :], samples[0] if len(samples) > len(lines) else None)
     return [one for one in lines if one.timestamp not in wrong], [one for one in lines if one.timestamp in wrong]
 
 
-def _open_day(files: DayFiles, before: DayFiles | None) -> Segment:
+def _open_day(data: str, server_id: str, files: DayFiles) -> Segment:
     try:
         if len(files.paths) > 1 or files.late is not None:
-            return MemorySegment(merged(files, before)[0])
+            return MemorySegment(merged(data, server_id, files)[0])
         return _open_file(files.paths[0])
     except FileNotFoundError:
         return MemorySegment([])  # removed since the folder was listed
     except OSError as error:
         raise StoreError(f"cannot read {error.filename or files.day}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{files.paths[0]}: {error}") from error
 
 
 def _open_file(path: str) -> Segment:
-    return GzipSegment(path) if path.endswith(CLOSED) else PlainSegment(path)
+    try:
+        return GzipSegment(path) if path.endswith(CLOSED) else PlainSegment(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _lines_of(path: str) -> list[Line]:
-    if path.endswith(LATE):  # in the order of arrival: nothing to search in
-        with open(path, "rb") as file:
-            return [to_line(line) for line in file.read().split(b"\n")[:-1]]
-    with closing(_open_file(path)) as segment:
-        return list(segment.lines())
+    try:
+        if path.endswith(LATE):  # in the order of arrival: nothing to search in
+            with open(path, "rb") as file:
+                return [to_line(line) for line in file.read().split(b"\n")[:-1]]
+        with closing(_open_file(path)) as segment:
+            return list(segment.lines())
+    except (ValueError, zlib.error) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def _last_line(files: DayFiles | None) -> list[Line]:
-    """The last line of a day's own file, not counting what came late."""
-    path = (files.plain or files.closed) if files is not None else None
-    if path is None:
+def _last_line(data: str, server_id: str, day: str) -> list[Line]:
+    """The server's last line before a day, if there is one."""
+    earlier = [files for files in days(data, server_id) if files.day < day]
+    if not earlier:
         return []
-    with closing(_open_file(path)) as segment:
+    with closing(_open_day(data, server_id, earlier[-1])) as segment:
         last = segment.locate(END)[0]
     return [last] if last is not None else []

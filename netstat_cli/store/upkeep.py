@@ -40,7 +40,6 @@ class Work(NamedTuple):
 
     server_id: str
     files: DayFiles
-    before: DayFiles | None
     step: int
     """What to thin it to, 0 for not at all."""
     close: bool
@@ -52,14 +51,12 @@ def plan(data: str, policy: Policy, at: int) -> list[Work]:
 
 
 def _plan_server(data: str, server_id: str, policy: Policy, at: int) -> Iterator[Work]:
-    before = None
     for files in days(data, server_id):
         over = day_start(files.day) + DAY <= at
-        step = _step_for(files, policy, at)
+        step, done = _step_for(files, policy, at), _step_of(files.closed)
         untidy = files.late is not None or (over and files.plain is not None)
-        if untidy or (step > 0 and files.closed is not None and _step_of(files.closed) < step):
-            yield Work(server_id, files, before, step, over)
-        before = files
+        if untidy or (files.closed is not None and done < step):
+            yield Work(server_id, files, max(step, done), over)
 
 
 def prune(data: str, policy: Policy, at: int) -> list[str]:
@@ -77,10 +74,10 @@ def prune(data: str, policy: Policy, at: int) -> list[str]:
 
 def carry_out(data: str, work: Work, writer: Writer, warn: Warn, pause: Callable[[], None]) -> bool:
     """Rewrites one day; False if lines came in between, so that it is to be tried again. `pause` is called now and
-    then. Raises OSError and ValueError."""
+    then. Raises OSError, ValueError and StoreError."""
     files = work.files
     sizes = [os.stat(path).st_size for path in files.paths]
-    lines, wrong = merged(files, work.before)
+    lines, wrong = merged(data, work.server_id, files)
     if work.step:
         lines = list(thin(lines, work.step))
     target = day_path(data, work.server_id, files.day, CLOSED if work.close else PLAIN)
@@ -109,15 +106,18 @@ def carry_out(data: str, work: Work, writer: Writer, warn: Warn, pause: Callable
 
 def thin(lines: list[Line], step: int) -> Iterator[Line]:
     """One line per step, and every line at which a run ends or begins, so that no total changes; the day's first and
-    last too. What is kept says the step as its interval."""
-    stamps = [_runs_in(decode(line.text)) for line in lines]
-    last = len(lines) - 1
+    last too. What is kept says the step as its interval, but for the first of a run: whether it came soon after the
+    line before depends on its own. So the one after it is kept as well."""
+    runs = [_runs_in(decode(line.text)) for line in lines]
+    begins = [number == 0 or runs[number] != runs[number - 1] for number in range(len(lines))]
+    ends = [*begins[1:], True]
     slot = -1
     for number, line in enumerate(lines):
-        edge = number in (0, last) or stamps[number] != stamps[number - 1] or stamps[number] != stamps[number + 1]
-        if edge or line.timestamp // step != slot:
-            slot = line.timestamp // step
+        if begins[number]:
+            yield line
+        elif ends[number] or begins[number - 1] or line.timestamp // step != slot:
             yield _at_interval(line, step)
+        slot = line.timestamp // step
 
 
 def _runs_in(sample: Sample) -> tuple[object, ...]:
@@ -137,8 +137,14 @@ def _step_for(files: DayFiles, policy: Policy, at: int) -> int:
     return thinning.step if thinning and day_start(files.day) + DAY <= at - thinning.after else 0
 
 
-def _step_of(closed: str) -> int:
-    segment = GzipSegment(closed)
+def _step_of(closed: str | None) -> int:
+    """What a closed day was thinned to; 0 also where it cannot be read, which rewriting it will tell."""
+    if closed is None:
+        return 0
+    try:
+        segment = GzipSegment(closed)
+    except (OSError, ValueError):
+        return 0
     segment.close()
     return segment.step
 

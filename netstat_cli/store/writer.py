@@ -14,7 +14,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import NamedTuple
 
-from netstat_cli.counters import complete
+from netstat_cli.counters import complete, fell
 from netstat_cli.errors import InvalidSample, NetcliError, Problem, StoreError, StoreLocked
 from netstat_cli.model import Sample
 from netstat_cli.store.appending import AppendFiles, Disk, store_error
@@ -172,10 +172,12 @@ class Writer:
                     raise store_error(path, error) from error
                 if torn:
                     warn(f"{path}: cut off a last line torn by a crash ({torn} bytes, never acknowledged)")
-            with open_history(self._data, server_id) as history:
-                last = history.last()
-            if last is not None:
-                self.latest[server_id] = decode(last.text)
+            try:
+                with open_history(self._data, server_id) as history:
+                    if (last := history.last()) is not None:
+                        self.latest[server_id] = decode(last.text)
+            except StoreError as error:
+                warn(f"{error.message}; what is new is stored all the same")
         self._replay()
 
     def _replay(self) -> None:
@@ -305,6 +307,9 @@ class Writer:
         latest = self.latest.get(server_id)
         if latest is None or latest.timestamp < moment:
             self.latest[server_id] = sample
+        elif day_of(latest.timestamp) != day and _is_older(latest, sample):
+            # The clock was set back over midnight: an empty late file has that day looked into for what is mistimed.
+            self._files.get(day_path(self._data, server_id, day_of(latest.timestamp), LATE))
         return Stored(sample, True)
 
     def _in_order(self, path: str, moment: int, batches: dict[str, _Batch]) -> bool:
@@ -343,6 +348,13 @@ class Writer:
         with open_history(self._data, sample.server_id) as history:
             before = history.floor(sample.timestamp - 1)
         return None if before is None else decode(before.text)
+
+
+def _is_older(one: Sample, other: Sample) -> bool:
+    """Whether a sample was taken before another one, as their counters tell, whatever their timestamps."""
+    before = {(interface.name, interface.ifindex): interface for interface in one.interfaces or ()}
+    pairs = [(before.get((interface.name, interface.ifindex)), interface) for interface in other.interfaces or ()]
+    return one.boot_id == other.boot_id and any(earlier is not None and fell(now, earlier) for earlier, now in pairs)
 
 
 def _lock(data: str, who: str) -> int:

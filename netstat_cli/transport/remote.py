@@ -11,7 +11,7 @@ import requests
 from netstat_cli import __version__
 from netstat_cli.errors import InvalidSample, NetcliError, NothingStored
 from netstat_cli.model import Sample
-from netstat_cli.series import Series, from_wire
+from netstat_cli.series import MOST_EDGES, Series, from_wire, matching
 from netstat_cli.times import parse_timestamp
 from netstat_cli.transport.client import CONNECT_TIMEOUT, NOT_AN_ANSWER, READ_TIMEOUT, peer_url, reason, said
 from netstat_cli.wire import sample_from
@@ -51,16 +51,27 @@ class RemoteReader:
             self._strange()
 
     def interfaces(self, server_id: str, patterns: Sequence[str], since: int, until: int) -> list[str]:
-        found: dict[str, None] = {}
-        for pattern in patterns or [""]:
-            query = {"since": str(since), "until": str(until), "iface": pattern}
-            answer = self._ask("GET", f"/api/v1/servers/{quote(server_id)}/interfaces", params=query)
-            if not isinstance(answer, list):
-                self._strange()
-            found.update(dict.fromkeys(map(str, answer)))
-        return list(found)
+        listed = self._interfaces(server_id, "", since, until)
+        found = matching(listed, patterns)
+        for pattern in patterns:
+            found += self._interfaces(server_id, pattern, since, until) if pattern not in found else []
+        return list(dict.fromkeys(found))
+
+    def _interfaces(self, server_id: str, pattern: str, since: int, until: int) -> list[str]:
+        query = {"since": str(since), "until": str(until), "iface": pattern}
+        answer = self._ask("GET", f"/api/v1/servers/{quote(server_id)}/interfaces", params=query)
+        if not isinstance(answer, list):
+            self._strange()
+        return [str(name) for name in answer]
 
     def series(self, server_id: str, interface: str | None, edges: Sequence[int]) -> Series:
+        parts = [
+            self._series(server_id, interface, edges[begin : begin + MOST_EDGES])
+            for begin in range(0, max(1, len(edges) - 1), MOST_EDGES - 1)
+        ]
+        return parts[-1]._replace(buckets=[bucket for part in parts for bucket in part.buckets])
+
+    def _series(self, server_id: str, interface: str | None, edges: Sequence[int]) -> Series:
         asked = {"interface": interface, "edges": list(edges)}
         answer = self._ask("POST", f"/api/v1/servers/{quote(server_id)}/series", json=asked)
         try:

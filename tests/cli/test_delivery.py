@@ -59,17 +59,6 @@ def test_a_peer_that_is_down_costs_nothing(run: Run, tmp_path: Path) -> None:
     assert sorted(LINES.splitlines()) == sorted(stored.splitlines())
 
 
-def test_wait_stays_until_the_peer_has_everything(env: dict[str, str], tmp_path: Path) -> None:
-    """With --wait a peer that is busy at the end is tried again until it takes the lines."""
-    with Peer(Reply(503, detail("busy"))) as peer:
-        command = [*PROGRAM, "send", "--wait", "--spool", str(tmp_path / "spool"), peer.url]
-        done = subprocess.run(command, input=LINES, env=env, capture_output=True, timeout=PATIENCE, check=False)
-        assert [LINES.splitlines()] * 2 == [one.lines for one in peer.received]
-    said = done.stderr.decode().splitlines()
-    assert (0, f"netcli: {peer.url}/api/v1/samples answered 503: busy; trying again") == (done.returncode, said[0][:-12])
-    assert b"" == spooled(tmp_path / "spool")
-
-
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_peer_that_refuses_the_sender_keeps_everything(run: Run, tmp_path: Path, status: int) -> None:
     """A wrong token or address is somebody's to mend: the lines stay, the exit code is 1 and what to do is said."""
@@ -80,14 +69,6 @@ def test_a_peer_that_refuses_the_sender_keeps_everything(run: Run, tmp_path: Pat
     said = f"netcli: {peer.url}/api/v1/samples answered {status}: no; the lines are kept in {folder}\n  {hint}\n"
     assert (1, "", LINES) == (*result[:2], spooled(folder))
     assert said == at_the_end(result.stderr)
-
-
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 503, 507])
-def test_a_peer_that_is_busy_keeps_everything(run: Run, tmp_path: Path, status: int) -> None:
-    """What will pass is exit code 75."""
-    with Peer(judge=lambda _: Reply(status)) as peer:
-        result = run("send", "--spool", tmp_path / "spool", peer.url, stdin=LINES)
-    assert (75, LINES) == (result.returncode, spooled(tmp_path / "spool"))
 
 
 def test_what_nobody_can_take_is_set_aside(run: Run, tmp_path: Path) -> None:
@@ -105,34 +86,11 @@ def test_what_nobody_can_take_is_set_aside(run: Run, tmp_path: Path) -> None:
         assert LINES.decode() == "".join(collector.stored("web1").values())
 
 
-def test_a_line_that_the_peer_cannot_read_does_not_hold_up_the_rest(run: Run, tmp_path: Path) -> None:
-    """A peer that answers 422 to a whole batch gets its halves, until the one line that it means is found."""
-    bad = LINES.splitlines()[1]
-    good = b'{"accepted":1,"duplicates":0,"rejected":[]}'
-    with Peer(judge=lambda lines: Reply(422, detail("no")) if bad in lines else Reply(200, good)) as peer:
-        result = run("send", "--spool", tmp_path / "spool", peer.url, stdin=LINES)
-    assert (1, b"") == (result.returncode, spooled(tmp_path / "spool"))
-    assert [bad.decode()] == [one["line"] for one in rejected(tmp_path / "spool")]
-
-
 def test_a_batch_larger_than_the_spool_goes_through(run: Run, tmp_path: Path) -> None:
     """A small --spool-max makes small steps; with a peer that takes everything it never blocks for ever."""
     with Running(tmp_path / "store") as collector:
         result = run("send", "--spool", tmp_path / "spool", "--spool-max", "10kB", collector.url, stdin=MANY)
         assert (0, MANY.decode()) == (result.returncode, "".join(collector.stored("web1").values()))
-
-
-def test_dropping_the_oldest_is_said(run: Run, tmp_path: Path) -> None:
-    """With --spool-full drop-oldest the newest lines stay, and how many did not is said and adds up."""
-    folder = tmp_path / "spool"
-    options = ("--spool", folder, "--spool-max", "20kB", "--spool-full", "drop-oldest")
-    lines = MANY.splitlines(True)
-    for begin in range(0, 300, 30):
-        result = run("send", *options, f"127.0.0.1:{closed_port()}", stdin=b"".join(lines[begin : begin + 30]))
-        assert 75 == result.returncode
-    left = spooled(folder).splitlines(True)
-    assert "lines were dropped because the spool was full" in result.stderr
-    assert (lines[-len(left) :], True) == (left, len(b"".join(left)) <= 20_000)
 
 
 def test_two_processes_on_one_spool(env: dict[str, str], run: Run, tmp_path: Path) -> None:
@@ -173,12 +131,3 @@ def test_collect_goes_on_while_the_peer_is_down(
     stored = [json.loads(line)["seq"] for path in (data / "box").glob("*.jsonl") for line in path.open()]
     assert (taken, b"") == (stored, spooled(folder))
     assert "the store is sound\n" == run("store", "verify").stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code"), [(["--spool-max", "much"], 2), (["--spool", "/proc/nowhere"], 1), (["--spool-full", "x"], 2)]
-)
-def test_a_spool_that_cannot_be(run: Run, tmp_path: Path, arguments: list[str], code: int) -> None:
-    """A size, folder or policy that cannot be used is told in a sentence, before anything is read."""
-    result = run("send", "--spool", tmp_path / "spool", *arguments, "127.0.0.1:1", stdin=LINES)
-    assert (code, "", False) == (*result[:2], "Traceback" in result.stderr)

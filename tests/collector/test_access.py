@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -104,17 +104,6 @@ def test_tokens_are_read_again_when_the_file_changes(tmp_path: Path, tokens: Pat
         assert (200, 401) == (status(url, "/api/nodes", old), status(url, "/api/nodes", new))
 
 
-def test_a_credential_of_systemd_is_a_token_file(tmp_path: Path) -> None:
-    """LoadCredential=netcli-token is enough for both ends."""
-    (tmp_path / "netcli-token").write_text(SECRET)
-    with serving(tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path)) as url:
-        assert (401, 200) == (status(url, "/api/nodes"), status(url, "/api/nodes", {"X-API-Key": SECRET}))
-        send = [*NETCLI, "send", "-q", url]
-        assert 1 == subprocess.run(send, input=LINE, env=ENV, capture_output=True, check=False).returncode
-        env = ENV | {"CREDENTIALS_DIRECTORY": str(tmp_path)}
-        assert 0 == subprocess.run(send, input=LINE, env=env, check=False).returncode
-
-
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
 def test_beyond_this_machine_only_with_a_token(tmp_path: Path, tokens: Path, host: str) -> None:
     """Listening for others without asking them for a token is wrong usage, unless it is said to be meant."""
@@ -156,19 +145,6 @@ def test_a_web_page_of_others_may_not_post(collector: Running, origin: str) -> N
     assert (403, "FORBIDDEN_ORIGIN") == (answer.status, answer.json["detail"]["code"])
     assert [] == [name for name in answer.headers if name.lower().startswith("access-control")]
     assert ({}, []) == (collector.stored("web1"), collector.warnings)
-
-
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-def test_what_a_form_can_send_is_not_taken(collector: Running, content_type: str) -> None:
-    """The content types that a page may send anywhere without asking first are refused on every route."""
-    for path in ("/api/v1/samples", "/api/v1/agents/heartbeat", "/api/nodes"):
-        assert 415 == collector.request("POST", path, LINE, {"Content-Type": content_type}).status
-
-
-def test_a_page_of_its_own_may_ask(collector: Running) -> None:
-    """The same origin as the Host is no stranger."""
-    origin = {"Origin": f"http://127.0.0.1:{collector.port}"}
-    assert 200 == collector.request("GET", "/api/nodes", headers=origin).status
 
 
 @pytest.fixture(scope="module")
@@ -216,17 +192,21 @@ def test_client_certificates(tmp_path: Path, certificates: Path) -> None:
     """With --client-ca only clients with a certificate of that authority get an answer."""
     server = ("--tls-cert", f"{certificates}/server.pem", "--tls-key", f"{certificates}/server.key")
     with serving(tmp_path, *server, "--client-ca", f"{certificates}/client.pem") as url:
-        send = [*NETCLI, "nodes", "--json", "--from", url, "--ca-cert", f"{certificates}/server.pem"]
-        known = [*send, "--client-cert", f"{certificates}/client.pem", "--client-key", f"{certificates}/client.key"]
-        stranger = [*send, "--client-cert", f"{certificates}/server.pem", "--client-key", f"{certificates}/server.key"]
-        run: Callable[[list[str]], int] = lambda command: subprocess.run(  # noqa: E731
-            command, env=ENV, capture_output=True, timeout=60, check=False
-        ).returncode
-        assert [0, 1, 1] == [run(known), run(send), run(stranger)]
+        ask = [*NETCLI, "nodes", "--json", "--from", url, "--ca-cert", f"{certificates}/server.pem"]
+        own = ["--client-cert", f"{certificates}/client.pem", "--client-key", f"{certificates}/client.key"]
+        other = ["--client-cert", f"{certificates}/server.pem", "--client-key", f"{certificates}/server.key"]
+        assert 200 == requests.post(
+            f"{url}/api/v1/samples", LINE, timeout=10, verify=ask[-1], cert=(own[1], own[3])
+        ).status_code  # fmt: skip
+        said = [subprocess.run(ask + more, env=ENV, capture_output=True, check=False) for more in (own, [], other)]
+        assert [(0, True), (1, False), (1, False)] == [(one.returncode, b'"web1"' in one.stdout) for one in said]
+        assert not any(b"Traceback" in one.stderr for one in said)
 
 
 @pytest.mark.parametrize(
-    ("content", "code"), [(f"{SECRET}\n", 1), (f"{SECRET}\xe9\n", 2), (f"# {SECRET}\n", 2)], ids=["wrong", "odd", "none"]
+    ("content", "code"),
+    [(f"{SECRET}\n", 1), (f"{SECRET}\xe9\n", 2), (f"# {SECRET}\n", 2)],
+    ids=["wrong", "odd", "none"],
 )
 def test_a_secret_is_never_said(tmp_path: Path, tokens: Path, content: str, code: int) -> None:
     """Neither in errors nor in `ps`: not by the sender whose token is wrong, nor by one whose file cannot be used."""
@@ -235,6 +215,6 @@ def test_a_secret_is_never_said(tmp_path: Path, tokens: Path, content: str, code
     wrong.write_text(content, encoding="utf-8")
     with serving(tmp_path, "--token-file", str(tokens)) as url:
         command = [*NETCLI, "send", "--token-file", str(wrong), url]
-        done = subprocess.run(command, input=LINE, env=ENV, capture_output=True, text=True, timeout=20, check=False)
-    assert (code, "") == (done.returncode, done.stdout)
-    assert (SECRET in done.stderr, "Traceback" in done.stderr) == (False, False)
+        done = subprocess.run(command, input=LINE, env=ENV, capture_output=True, timeout=20, check=False)
+    assert (code, b"") == (done.returncode, done.stdout)
+    assert (SECRET.encode() in done.stderr, b"Traceback" in done.stderr) == (False, False)

@@ -1,7 +1,5 @@
 """A closed day: an ordinary gzip file in which a look-up inflates one member."""
 
-from __future__ import annotations
-
 import gzip
 import struct
 import tempfile
@@ -25,30 +23,26 @@ NAMES = ("eth0", "wlan0", 'q"\\:💩0')
 
 
 def line(at: int, size: int = 0, name: str = "eth0") -> Line:
-    """A line `at` milliseconds after T0 with one interface, and so many bytes of no meaning."""
     head = f'{{"timestamp":"{format_timestamp(T0 + at)}","pad":"{"x" * size}","network_interfaces":['
     return Line(T0 + at, head.encode() + needle(name) + b'"ifindex":2,"is_up":true}]}')
 
 
 def lines_of(rows: list[tuple[int, int, str]], filler: int = 0) -> list[Line]:
-    """Lines with these steps of time between them; the first has an interface with a name of `filler` letters."""
     moments = accumulate(step for step, _, _ in rows)
     first = [line(0, 0, "n" * filler)] if filler else []
     return first + [line(at, size, name) for at, (_, size, name) in zip(moments, rows, strict=True)]
 
 
 @contextmanager
-def closed(lines: list[Line], step: int = 0) -> Iterator[GzipSegment]:
-    """A closed day of these lines, open."""
+def closed(lines: list[Line]) -> Iterator[GzipSegment]:
     with tempfile.NamedTemporaryFile() as file:
-        file.writelines(compress(lines, step))
+        file.writelines(compress(lines))
         file.flush()
         with closing(GzipSegment(file.name)) as segment:
             yield segment
 
 
 def members(data: bytes) -> Iterator[tuple[int, int, bytes, dict[bytes, bytes]]]:
-    """Place, stated time, text and extra fields of every member, hopping as RFC 1952 and the module's docstring say."""
     place = 0
     while place < len(data):
         (length,) = struct.unpack_from("<H", data, place + 10)
@@ -61,14 +55,8 @@ def members(data: bytes) -> Iterator[tuple[int, int, bytes, dict[bytes, bytes]]]
         place += size
 
 
-ROWS = st.lists(
-    st.tuples(
-        st.sampled_from([1, 1000, 10_000, 10_000, 3_600_000]),
-        st.sampled_from([0, 300, 300, 20_000, TEXT_SIZE]),
-        st.sampled_from(NAMES),
-    ),
-    max_size=40,
-)
+STEPS, SIZES = st.sampled_from([1, 1000, 10_000, 3_600_000]), st.sampled_from([0, 300, 300, 20_000, TEXT_SIZE])
+ROWS = st.lists(st.tuples(STEPS, SIZES, st.sampled_from(NAMES)), max_size=40)
 # Names so long together that the table of members finds no room; or that they find none themselves.
 FILLERS = st.sampled_from([0, 0, SPARE - 76, SPARE])
 
@@ -94,8 +82,7 @@ def test_a_closed_day_answers_as_memory_does(rows: list[tuple[int, int, str]], f
 @settings(deadline=None, max_examples=30)
 @given(ROWS, FILLERS)
 def test_members_and_headers_agree(rows: list[tuple[int, int, str]], filler: int) -> None:
-    """To gzip the file is one text; each member holds whole lines of at most 64 KiB or one longer line, and says where
-    the next begins and when its first line was sampled; the first one tells it of all if there is room."""
+    """To gzip it is one text; members of at most 64 KiB or one line say where the next is, the first one of all."""
     lines = MemorySegment(lines_of(rows, filler))
     data = b"".join(compress(lines.lines(), 60_000))
     found = list(members(data))
@@ -110,31 +97,26 @@ def test_members_and_headers_agree(rows: list[tuple[int, int, str]], filler: int
         assert struct.pack("<I", 60_000) == first[b"NS"]
         assert (filler < SPARE) == (b"NN" in first)
         assert (filler != SPARE - 76) == (b"NI" in first) or len(found) < 5
-        sizes = [end - begin for begin, end in zip([m[0] for m in found], [m[0] for m in found[1:]] + [len(data)])]  # noqa: B905
-        table = b"".join(struct.pack("<II", size, m[1] - found[0][1]) for size, m in zip(sizes, found, strict=True))
+        told = [(fields[b"NC"][:4], struct.pack("<I", start - found[0][1])) for _, start, _, fields in found]
+        table = b"".join(size + offset for size, offset in told)
         assert first.get(b"NI", table) == table
 
 
 LONG = [line(at * 10, 40_000) for at in range(5)]
 SOUND = b"".join(compress(LONG))
-SECOND, THIRD = (place for place, *_ in list(members(SOUND))[1:3])
+SECOND = list(members(SOUND))[1][0]
 
 
 def changed(at: int, to: bytes) -> bytes:
-    """The sound file with other bytes at one place."""
     return SOUND[:at] + to + SOUND[at + len(to) :]
 
 
 DAMAGED = {
     "cut off": (SOUND[:-1], "at byte 0"),
-    "cut off in the header": (SOUND[:20], "at byte 0"),
     "cut off, without table": (SOUND[SECOND:-1], "at byte"),
     "something appended": (SOUND + b"{}\n", "at byte 0"),
-    "something appended, without table": (SOUND[SECOND:] + b"{}\n", "at byte"),
     "another program's gzip": (gzip.compress(b"{}\n"), "at byte 0"),
-    "no gzip": (LONG[0].text, "at byte 0"),
     "a hop out of the file": (changed(16, b"\xff\xff\xff\x7f"), "at byte 0"),
-    "a hop to itself": (changed(16, b"\0\0\0\0"), "at byte 0"),
     "a damaged body": (changed(SECOND + 60, b"\0\0\0\0\0\0"), "member 2 cannot be inflated"),
     "a wrong checksum": (changed(len(SOUND) - 8, b"\0"), "member 5 cannot be inflated"),
     "a damaged magic": (changed(SECOND, b"\0"), "member 2 cannot be inflated"),

@@ -1,7 +1,5 @@
 """What a store holds, and what is wrong with it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,14 +14,12 @@ from tests.store.test_upkeep import look_after, put, writing
 
 
 def counted(*moments: int, first: int = 0) -> list[Sample]:
-    """Samples of two interfaces, with `seq`."""
     both = [(interface(rx=10_000 + at), interface("wlan0", ifindex=3)) for at in moments]
     return completed(sample(at, *two, seq=first + i) for i, (at, two) in enumerate(zip(moments, both, strict=True)))
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A sound store: a closed day, a plain one with a late file, and a server that has said nothing yet."""
     path = tmp_path / "data"
     with writing(path) as writer:
         put(writer, counted(*range(0, 50, 10)))
@@ -34,17 +30,14 @@ def data(tmp_path: Path) -> Path:
 
 
 def findings(data: Path) -> list[tuple[str, str, bool]]:
-    """What is found, the places shortened to their file."""
     return [(one.where.removeprefix(f"{data}/web1/"), one.what, one.is_fault) for one in verify(str(data), int)]
 
 
 def test_contents(data: Path) -> None:
     """Days, lines, readings of an interface, bytes of files, first and last sample of every server."""
     size = sum(path.stat().st_size for path in (data / "web1").iterdir())
-    told: list[int] = []
     nothing = Contents("web0", 0, 0, 0, 0, None, None)
-    assert [nothing, Contents("web1", 2, 9, 18, size, T0, T0 + 86_430 * SECOND)] == contents(str(data), told.append)
-    assert [0, 2] == told
+    assert [nothing, Contents("web1", 2, 9, 18, size, T0, T0 + 86_430 * SECOND)] == contents(str(data), int)
 
 
 def test_a_sound_store_has_no_findings(data: Path) -> None:
@@ -58,12 +51,10 @@ FALLING = encode(sample(86_440, interface(rx=9, start=T0 + DAY), interface("wlan
 
 
 def appended(name: str, text: bytes) -> Callable[[Path], object]:
-    """Damage: something more in a file."""
     return lambda folder: (folder / name).open("ab").write(text)
 
 
 def overwritten(name: str, at: int, text: bytes) -> Callable[[Path], object]:
-    """Damage: something else in a file."""
 
     def damage(folder: Path) -> None:
         old = (folder / name).read_bytes()

@@ -1,7 +1,5 @@
 """Another collector's API gives what its files give."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
