@@ -28,6 +28,7 @@ from netstat_cli.times import format_timestamp, parse_timestamp
 MAX_NAME = 64
 MAX_TEXT = 256
 MAX_INTERFACES = 10_000
+MAX_DEPTH = 32
 COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
 FAULTS = ("rx_errors", "tx_errors", "rx_dropped", "tx_dropped")
 LINE_HEAD = b'{"timestamp":"'
@@ -162,9 +163,10 @@ def sample_from(obj: object) -> Sample:
         raise InvalidSample([Problem((), "should be a JSON object", "type_error.object")])
     values = _read(obj, _SAMPLE_FIELDS, (), problems)
     interfaces = _interfaces(obj.get("network_interfaces"), problems)
+    extra = _unknown(obj, _SAMPLE_KEYS, problems)
     if problems:
         raise InvalidSample(problems)
-    return Sample._make([*values, interfaces, _unknown(obj, _SAMPLE_KEYS)])
+    return Sample._make([*values, interfaces, extra])
 
 
 def interface_from(obj: object, where: tuple[str | int, ...], problems: list[Problem]) -> Interface:
@@ -181,7 +183,7 @@ def interface_from(obj: object, where: tuple[str | int, ...], problems: list[Pro
     values[-1] = values[-1] or ()
     if shape is None and len(problems) == known and len(_SHAPES) < MAX_SHAPES and _Shape.fits(obj):
         _SHAPES[keys] = _Shape(obj)
-    return Interface._make([*values, _unknown(obj, _INTERFACE_KEYS)])
+    return Interface._make([*values, _unknown(obj, _INTERFACE_KEYS, problems)])
 
 
 class _Shape:
@@ -268,8 +270,28 @@ def _read(
     return values
 
 
-def _unknown(obj: dict[str, object], known: frozenset[str]) -> dict[str, object] | None:
-    return None if obj.keys() <= known else {key: value for key, value in obj.items() if key not in known}
+def _unknown(obj: dict[str, object], known: frozenset[str], problems: list[Problem]) -> dict[str, object] | None:
+    if obj.keys() <= known:
+        return None
+    extra = {key: value for key, value in obj.items() if key not in known}
+    if _is_deep(extra):
+        problems.append(Problem((), "is nested too deeply", "value_error.json"))
+    return extra
+
+
+def _is_deep(value: object) -> bool:
+    """Whether values lie in more than MAX_DEPTH others, so that some reader of the line might not cope."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _counter(value: object) -> int:

@@ -92,6 +92,7 @@ class Delivery:
             raise UsageProblem(str(error)) from None
         self.tally = Tally()
         self._client = client
+        self._most = size
         self._spool = Spool(folder, size)
         self._drop_oldest = drop_oldest
         self._patient = wait
@@ -133,6 +134,11 @@ class Delivery:
     def add(self, lines: list[bytes]) -> None:
         """Returns once the lines are on disk; waits while the spool is full, unless the oldest are to be dropped.
         Raises DeliveryError if they cannot be kept."""
+        if len(lines) > 1 and sum(map(len, lines)) > self._most // 4:
+            middle = len(lines) // 2
+            self.add(lines[:middle])
+            self.add(lines[middle:])
+            return
         told = False
         while True:
             try:
@@ -149,8 +155,9 @@ class Delivery:
     def _run(self) -> None:
         try:
             while not self._spool.take_delivery():
-                if self._ending.wait(IDLE_PAUSE):
+                if self._ending.is_set() and not (self._patient and self._spool.waiting()):
                     return
+                time.sleep(IDLE_PAUSE)
             while True:
                 ending = self._ending.is_set()
                 self._drain()

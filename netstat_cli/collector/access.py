@@ -36,8 +36,7 @@ class Access:
         if self._only_local and not _is_local_name(host):
             message = f"the host {host[:100]!r} is not this machine; ask 127.0.0.1 or localhost"
             raise HttpError(HTTPStatus.FORBIDDEN, "FORBIDDEN_HOST", message)
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if not _is_same_origin(headers.get("origin"), host):
             raise HttpError(HTTPStatus.FORBIDDEN, "FORBIDDEN_ORIGIN", "web pages of others are not answered")
 
 
@@ -100,6 +99,14 @@ def _is_local_name(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_same_origin(origin: str | None, host: str) -> bool:
+    """Whether a request comes from no web page, or from one of this very address."""
+    try:
+        return origin is None or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def _offered(headers: Mapping[str, str]) -> list[bytes]:

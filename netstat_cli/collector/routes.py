@@ -23,6 +23,7 @@ from netstat_cli.wire import decode, encode, is_server_id, parse_json, sample_fr
 
 DEFAULT_POINTS, MOST_POINTS = 30, 1000
 MOST_LINES = 20_000
+LONGEST_LINE = 4 << 20
 MOST_SERVERS = 20_000
 LONGEST_PERIOD = 100 * 365 * 86400 * SECOND
 INTEGRATED_NAME = "total"
@@ -48,9 +49,11 @@ class Collector(NamedTuple):
     def store(self, samples: list[Sample]) -> list[Stored]:
         """Puts samples into the store and then into the live view. Raises StoreError and HttpError."""
         known = self.writer.latest
-        if len(known) >= MOST_SERVERS and any(sample.server_id not in known for sample in samples):
-            message = f"this collector knows {MOST_SERVERS} servers and takes no more"
-            raise HttpError(HTTPStatus.FORBIDDEN, "TOO_MANY_SERVERS", message)
+        room = MOST_SERVERS - len(known)
+        new = {sample.server_id for sample in samples if sample.server_id not in known}
+        if len(new) > room:
+            message = f"this collector knows {len(known)} servers and takes {MOST_SERVERS} at most"
+            raise HttpError(HTTPStatus.INSUFFICIENT_STORAGE, "TOO_MANY_SERVERS", message, (("Retry-After", "60"),))
         outcome = self.writer.append(samples)
         at = now()
         for stored in outcome:
@@ -76,7 +79,9 @@ def post_samples(collector: Collector, request: Request) -> Response:
         message = f"a batch may have {MOST_LINES} lines; send them in smaller batches"
         raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TOO_MANY_LINES", message)
     for number, line in enumerate(lines, 1):
-        if text := line.strip():
+        if len(line) > LONGEST_LINE:
+            errors[number] = f"has over {LONGEST_LINE >> 20} MiB, which no sample needs"
+        elif text := line.strip():
             try:
                 incoming[number] = decode(text)
             except InvalidSample as error:

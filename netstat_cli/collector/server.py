@@ -132,7 +132,6 @@ class Server(ThreadingHTTPServer):
     def answer(self, request: Request) -> Response:
         """The answer to a request, whatever happens."""
         try:
-            self.access.check(request.path, request.headers)
             return route(self.collector, request)
         except HttpError as error:
             return error.response()
@@ -206,13 +205,18 @@ class Handler(BaseHTTPRequestHandler):
             self.clock.allow(limits.idle)
             self.buffered.peek(1)
             self.clock.allow(limits.head)
-            line = self.rfile.readline(MAX_LINE + 1)
-            if line in (b"\r\n", b"\n"):  # RFC 9112, 2.2: one is to be ignored
-                line = self.rfile.readline(MAX_LINE + 1)
-            if not line.strip():
-                return
             try:
+                line = self.rfile.readline(MAX_LINE + 1)
+                if line in (b"\r\n", b"\n"):  # RFC 9112, 2.2: one is to be ignored
+                    line = self.rfile.readline(MAX_LINE + 1)
+                if not line.strip():
+                    return
                 request = self._read_request(line)
+            except TimeoutError:
+                error = HttpError(HTTPStatus.REQUEST_TIMEOUT, "TIMEOUT", "the request came too slowly")
+                self.connection.settimeout(limits.head)
+                self._send(error.response(), "GET")
+                return
             except HttpError as error:
                 self._send(error.response(), "GET")
                 self._drain()
@@ -235,9 +239,10 @@ class Handler(BaseHTTPRequestHandler):
         headers = self._read_headers()
         connection = headers.get("connection", "").lower()
         self.close_connection = "close" in connection or (version == "HTTP/1.0" and "keep-alive" not in connection)
+        path, query = split_target(target)
+        self.server.access.check(path, headers)
         self.clock.allow(self.server.limits.body)
         body = unpack(self._read_body(headers), headers.get("content-encoding", ""))
-        path, query = split_target(target)
         return Request(self.command, path, query, headers, body)
 
     def _read_headers(self) -> dict[str, str]:

@@ -64,6 +64,8 @@ class Spool:
         except OSError as error:
             hint = "name another folder with --spool"
             raise DeliveryError(f"cannot make a spool in {folder}: {error.strerror}", hint=hint) from error
+        self._judged: dict[str, int] = {}
+        """How far into each segment corrupt lines were set aside."""
         self._acknowledged = self._read_acknowledged()
 
     def __enter__(self) -> Spool:
@@ -81,7 +83,7 @@ class Spool:
 
     def _add(self, lines: list[bytes], drop_oldest: bool) -> None:
         text = b"".join([line + b"\n" for line in lines])
-        while self.size() + len(text) > self._most:
+        while (size := self.size()) and size + len(text) > self._most:
             if not drop_oldest:
                 raise SpoolFull(f"the spool {self.folder} is full", hint="it empties when the peer is back")
             if not self._drop_oldest():
@@ -108,24 +110,36 @@ class Spool:
         return True
 
     def next(self, most_lines: int, most_bytes: int) -> Spooled | None:
-        """The oldest lines that are not acknowledged; None if there are none. What is no JSON is set aside."""
+        """The oldest lines that are not acknowledged; None if there are none."""
         with self._lock:
             return self._next(most_lines, most_bytes)
 
     def _next(self, most_lines: int, most_bytes: int) -> Spooled | None:
         for segment in self._segments():
-            begin = self._acknowledged.get(segment, 0)
-            text = self._read(segment, begin, most_bytes)
-            lines = text.split(b"\n")[:-1][:most_lines]
-            if lines:
+            while lines := self._read(segment, begin := self._acknowledged.get(segment, 0), most_bytes)[:most_lines]:
                 end = begin + sum(map(len, lines)) + len(lines)
-                sound = [line for line in lines if self._is_sound(line)]
-                if sound:
-                    return Spooled(segment, end, sound)
-                self.acknowledge(Spooled(segment, end, []))
-                return self._next(most_lines, most_bytes)
+                spooled = Spooled(segment, end, self._sound(segment, begin, end, lines))
+                if spooled.lines:
+                    return spooled
+                self.acknowledge(spooled)
             self._remove_if_done(segment)
         return None
+
+    def _sound(self, segment: str, begin: int, end: int, lines: list[bytes]) -> list[bytes]:
+        """Those of the lines that are JSON. The others are set aside, once, though they may be read again."""
+        sound, place = [], begin
+        for line in lines:
+            place += len(line) + 1
+            error = _what_is_wrong(line)
+            if error is None:
+                sound.append(line)
+            elif place > self._judged.get(segment, 0):
+                self.corrupt += 1
+                self.set_aside(line, error)
+        if len(sound) < len(lines) and end > self._judged.get(segment, 0):
+            self._judged[segment] = end
+            self._write_acknowledged()
+        return sound
 
     def acknowledge(self, spooled: Spooled) -> None:
         """The peer has these lines, or somebody was told."""
@@ -149,7 +163,8 @@ class Spool:
 
     def waiting(self) -> int:
         """Bytes that are not acknowledged yet."""
-        return sum(self._size_of(segment) - self._acknowledged.get(segment, 0) for segment in self._segments())
+        acknowledged = self._acknowledged if self._delivery_lock >= 0 else self._read_acknowledged()
+        return sum(self._size_of(segment) - acknowledged.get(segment, 0) for segment in self._segments())
 
     def _segments(self) -> list[str]:
         return sorted(name for name in os.listdir(self.folder) if name.endswith(_ENDING) and name != _REJECTED)
@@ -162,9 +177,13 @@ class Spool:
 
     def _begin_own(self) -> AppendFile:
         self._end_own()
-        path = f"{self.folder}/{time.time_ns():020d}-{os.getpid()}{_ENDING}"
-        self._own_lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-        fcntl.flock(self._own_lock, fcntl.LOCK_EX)
+        while True:
+            path = f"{self.folder}/{time.time_ns():020d}-{os.getpid()}{_ENDING}"
+            self._own_lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            fcntl.flock(self._own_lock, fcntl.LOCK_EX)
+            if os.path.exists(path):
+                break
+            os.close(self._own_lock)  # whoever delivers took the empty segment for one that is done
         self._own = AppendFile(path, self._disk)
         return self._own
 
@@ -174,23 +193,17 @@ class Spool:
             os.close(self._own_lock)
             self._own = None
 
-    def _read(self, segment: str, begin: int, most: int) -> bytes:
+    def _read(self, segment: str, begin: int, most: int) -> list[bytes]:
         """Whole lines from a place on: at least one if there is one."""
-        with open(f"{self.folder}/{segment}", "rb") as file:
-            file.seek(begin)
-            text = file.read(most)
-            if b"\n" not in text:
-                text += file.readline()
-        return text[: text.rfind(b"\n") + 1]
-
-    def _is_sound(self, line: bytes) -> bool:
         try:
-            parse_json(line)
-        except InvalidSample as error:
-            self.corrupt += 1
-            self.set_aside(line, error.message)
-            return False
-        return True
+            with open(f"{self.folder}/{segment}", "rb") as file:
+                file.seek(begin)
+                text = file.read(most)
+                if b"\n" not in text:
+                    text += file.readline()
+        except FileNotFoundError:
+            return []
+        return text.split(b"\n")[:-1]
 
     def _remove_if_done(self, segment: str) -> None:
         """Removes a segment of which nothing is left to deliver and which nobody adds to."""
@@ -217,18 +230,27 @@ class Spool:
             return
         finally:
             os.close(fd)
+        self._judged.pop(segment, None)
         if self._acknowledged.pop(segment, None) is not None:
             self._write_acknowledged()
 
     def _drop_oldest(self) -> bool:
+        """Drops the oldest segment that no other process still adds to; False if there is none."""
         for segment in self._segments():
             path = f"{self.folder}/{segment}"
             if self._own is not None and self._own.path == path:
                 self._end_own()
-            with open(path, "rb") as file:
-                file.seek(self._acknowledged.get(segment, 0))
-                self.dropped += file.read().count(b"\n")
-            os.unlink(path)
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with open(path, "rb") as file:
+                    file.seek(self._acknowledged.get(segment, 0))
+                    self.dropped += file.read().count(b"\n")
+                os.unlink(path)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(fd)
             self._acknowledged.pop(segment, None)
             return True
         return False
@@ -237,16 +259,25 @@ class Spool:
         try:
             with open(f"{self.folder}/acknowledged.json", "rb") as file:
                 found = json.loads(file.read())
-            return {str(segment): int(end) for segment, end in found.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+            self._judged = {str(segment): int(end) for segment, end in found["judged"].items()}
+            return {str(segment): int(end) for segment, end in found["acknowledged"].items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return {}  # none yet, or torn: then lines are sent again
 
     def _write_acknowledged(self) -> None:
         """Renamed into place but not synced: what a power failure takes back is only sent again."""
         path = f"{self.folder}/acknowledged.json"
         with open(f"{path}.tmp", "wb", opener=_opener) as file:
-            file.write(json.dumps(self._acknowledged).encode())
+            file.write(json.dumps({"acknowledged": self._acknowledged, "judged": self._judged}).encode())
         os.rename(f"{path}.tmp", path)
+
+
+def _what_is_wrong(line: bytes) -> str | None:
+    try:
+        parse_json(line)
+    except InvalidSample as error:
+        return error.message
+    return None
 
 
 def _opener(path: str, flags: int) -> int:

@@ -22,7 +22,7 @@ def test_a_store_is_looked_after(run: Run, data: Path) -> None:
     ]
     assert [8640, 8640] == totals
     (one,) = json.loads(run("store", "info", "--json").stdout)
-    assert (2, 26, "2026-11-12T12:00:00.000Z") == (one["days"], one["lines"], one["first"])
+    assert (2, 28, "2026-11-12T12:00:00.000Z") == (one["days"], one["lines"], one["first"])
     assert (0, "the store is sound\n", "") == run("store", "verify")
     assert (0, "", "0 files deleted\n") == run("store", "prune", "--keep", "10d")
     assert (0, "", "2 files deleted\n") == run("store", "prune", "--keep", "1d")
