@@ -52,8 +52,8 @@ class Collector(NamedTuple):
         room = MOST_SERVERS - len(known)
         new = {sample.server_id for sample in samples if sample.server_id not in known}
         if len(new) > room:
-            message = f"this collector knows {len(known)} servers and takes {MOST_SERVERS} at most"
-            raise HttpError(HTTPStatus.INSUFFICIENT_STORAGE, "TOO_MANY_SERVERS", message, (("Retry-After", "60"),))
+            message = f"this collector knows {MOST_SERVERS} servers and takes no more"
+            raise HttpError(HTTPStatus.FORBIDDEN, "TOO_MANY_SERVERS", message)
         outcome = self.writer.append(samples)
         at = now()
         for stored in outcome:
