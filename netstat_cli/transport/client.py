@@ -88,8 +88,15 @@ def samples_url(peer: str) -> str:
 class Client:
     """A collector to send to. Keeps its connection between batches."""
 
-    def __init__(self, peer: str, session: requests.Session | None = None) -> None:
+    def __init__(
+        self,
+        peer: str,
+        session: requests.Session | None = None,
+        timeouts: tuple[float, float] = (CONNECT_TIMEOUT, READ_TIMEOUT),
+    ) -> None:
+        """`timeouts`: seconds to wait for a connection, and for an answer. Raises UsageProblem."""
         self.url = samples_url(peer)
+        self._timeouts = timeouts
         self._session = session or requests.Session()
         self._session.headers.update(
             {
@@ -109,7 +116,7 @@ class Client:
             headers["Content-Encoding"] = "gzip"
         try:
             response = self._session.post(
-                self.url, data=body, headers=headers, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), allow_redirects=False
+                self.url, data=body, headers=headers, timeout=self._timeouts, allow_redirects=False
             )
         except requests.Timeout as error:
             raise PeerUnavailable(f"{self.url} did not answer in time") from error

@@ -1,0 +1,91 @@
+"""Load: batches, and many servers, against an endpoint that stores the same rows and a database that does not wait."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+
+from tests.benchmarks import load
+from tests.benchmarks.main_job import collector, free_port, rival, running
+from tests.benchmarks.table import Row, ratio
+
+SECONDS = 5.0
+BATCH, BATCHES, RELAYS = 200, 400, 4
+
+
+def rows() -> Iterator[Row]:
+    """All comparisons under load."""
+    with collector() as address:
+        batched = sum_of_batches(address)
+    with collector() as address:
+        load.run(address, 32, 2.0, lambda: load.heartbeats(1000))  # every server has its file now
+        many = load.run(address, 32, SECONDS, lambda: load.heartbeats(1000))
+    assert not many.bad, many
+    try:
+        with rival() as address:
+            load.run(address, 32, 1.0, lambda: load.heartbeats(1000))
+            other = load.run(address, 32, SECONDS, lambda: load.heartbeats(1000))
+    except ImportError:
+        return
+    against = "FastAPI + SQLAlchemy + SQLite, single heartbeats"
+    yield Row("heartbeats in batches of 200", f"{batched:.0f} /s", against, f"{other.rate:.0f} /s",
+              ratio(batched, other.rate), "≥ 20000 /s")  # fmt: skip
+    yield Row("single heartbeats of 1000 servers", f"{many.rate:.0f} /s", against, f"{other.rate:.0f} /s",
+              ratio(many.rate, other.rate), "≥ 2000 /s")  # fmt: skip
+    yield from _victoria(batched)
+
+
+def sum_of_batches(address: tuple[str, int]) -> float:
+    """Heartbeats a second in batches, from relays that each speak for servers of their own."""
+    batches = [list(_batches(relay)) for relay in range(RELAYS)]
+    connections = [load._Connection(address) for _ in range(RELAYS)]
+    begun = time.perf_counter()
+    for turn in range(BATCHES // RELAYS):
+        for relay, connection in enumerate(connections):
+            connection.send(batches[relay][turn])
+        for connection in connections:
+            while (status := connection.read()) is None:
+                pass
+            assert status == 200, connection.received
+    return BATCHES * BATCH / (time.perf_counter() - begun)
+
+
+def _batches(relay: int) -> Iterator[bytes]:
+    base = time.time()
+    for turn in range(BATCHES // RELAYS):
+        lines = (load.heartbeat(relay * BATCH + i, base + turn, turn, 5) for i in range(BATCH))
+        yield load.post("/api/v1/samples", b"\n".join(lines), "application/x-ndjson")
+
+
+def _victoria(batched: float) -> Iterator[Row]:
+    """The same readings as Influx lines; VictoriaMetrics answers before they are on disk."""
+    if shutil.which("victoria-metrics") is None:
+        return
+    with tempfile.TemporaryDirectory() as data:
+        address = ("127.0.0.1", free_port())
+        command = ("victoria-metrics", f"-storageDataPath={data}", f"-httpListenAddr=:{address[1]}")
+        with running(*command, address=address):
+            connection = load._Connection(address)
+            requests = [load.post("/write", b"\n".join(_influx(turn)), "text/plain") for turn in range(100)]
+            begun = time.perf_counter()
+            for request in requests:
+                connection.send(request)
+                _until_answered(connection)
+            rate = 100 * BATCH / (time.perf_counter() - begun)
+    yield Row("heartbeats in batches of 200", f"{batched:.0f} /s", "VictoriaMetrics, not waiting for the disk",
+              f"{rate:.0f} /s", ratio(batched, rate), "none")  # fmt: skip
+
+
+def _influx(turn: int) -> Iterator[bytes]:
+    at = (int(time.time()) + turn) * 10**9
+    for server, interface in itertools.product(range(BATCH), range(5)):
+        values = f"bytes_recv={turn * 1000}i,bytes_sent={turn * 500}i,packets_recv={turn}i,packets_sent={turn}i"
+        yield f"net,host=server-{server},interface=eth{interface} {values} {at}".encode()
+
+
+def _until_answered(connection: load._Connection) -> None:
+    while b"\r\n\r\n" not in connection.received:
+        connection.received += connection.socket.recv(1 << 16)
