@@ -308,14 +308,14 @@ class Chain:
             start = cur.interface.start
             if start is None or start <= anchor.timestamp:
                 return False
-            first = self._seen(self._history.floor(start))
+            before, at = self._history.locate(start - 1)
+            first = self._seen(at)
             if first is None or first.timestamp != start or not same_run(first, cur):
                 return False
-            before = self._history.floor(start - 1)
             named = self._seen(before) or self._seen(self._history.rfind(self._needle, start - 1))
             if named is None or named.timestamp < anchor.timestamp:
                 return False
-            carried = carried.plus(_within_run(first, cur).traffic).plus(self._growth(first, named).traffic)
+            carried = carried.plus(_within_run(first, cur).traffic).plus(self._growth(first, named, before).traffic)
             cur = named
         if here.timestamp > anchor.timestamp:
             self._total = self._total.plus(carried).plus(_within_run(anchor, cur).traffic)
@@ -354,9 +354,10 @@ class Chain:
             self._next = (after, found)
         return self._next[1]
 
-    def _growth(self, cur: Seen, named: Seen | None) -> Growth:
-        """What the interface's next sample brought. `named` is its sample before that, under the same name."""
-        before = self._history.floor(cur.timestamp - 1)
+    def _growth(self, cur: Seen, named: Seen | None, before: Line | None = None) -> Growth:
+        """What the interface's next sample brought. `named` is its sample before that, under the same name; `before`
+        the server's, if it is known."""
+        before = before or self._history.floor(cur.timestamp - 1)
         device = None if named is not None and same_run(named, cur) else self._device_before(cur, before)
         moment, interval = self._interval
         if moment != cur.timestamp:

@@ -101,12 +101,20 @@ class PlainSegment:
         """Raises OSError."""
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         size = os.fstat(self._fd).st_size
-        self._end = self._line_start(size) if size else 0
+        look = max(0, size - LOOK)
+        tail = os.pread(self._fd, LOOK, look)
+        newline = tail.rfind(b"\n")
+        self._end = look + newline + 1 if newline >= 0 else self._line_start(size)
         self.torn = size - self._end
         """Bytes after the last newline."""
+        self._last: Line | None
+        before = tail.rfind(b"\n", 0, max(newline, 0))
+        if before >= 0:
+            self._last_at, self._last = look + before + 1, to_line(tail[before + 1 : newline])
+        else:
+            self._last_at = self._line_start(self._end - 1) if self._end else 0
+            self._last = self._line_at(self._last_at) if self._end else None
         self._first = self._line_at(0) if self._end else None
-        self._last_at = self._line_start(self._end - 1) if self._end else 0
-        self._last = self._line_at(self._last_at) if self._end else None
 
     def close(self) -> None:
         os.close(self._fd)
