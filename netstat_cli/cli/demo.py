@@ -31,9 +31,10 @@ For real, on one machine:
 
 For real, on many:
 
-  netcli serve --listen 0.0.0.0:8477                                (on the collector)
-  netcli collect --interval 10s --send http://COLLECTOR:8477        (on each machine)
-  netcli nodes                                                      (on the collector)"""
+  openssl rand -hex 32 > token                                              (once; copy it to each machine)
+  netcli serve --listen 0.0.0.0:8477 --token-file token                     (on the collector)
+  netcli collect --interval 10s --send http://HOST:8477 --token-file token  (on each machine)
+  netcli nodes                                                              (on the collector)"""
 
 
 @click.command("demo", short_help="Try it, in five seconds.")
