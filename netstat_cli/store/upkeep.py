@@ -21,6 +21,9 @@ from netstat_cli.times import DAY, SECOND, day_start
 from netstat_cli.wire import decode, encode
 
 
+LINES_AT_ONCE = 500
+
+
 class Thinning(NamedTuple):
     """Of days older than `after` keep one sample per `step`; milliseconds both."""
 
@@ -82,7 +85,7 @@ def carry_out(data: str, work: Work, writer: Writer, warn: Warn, pause: Callable
         lines = list(thin(lines, work.step))
     target = day_path(data, work.server_id, files.day, CLOSED if work.close else PLAIN)
     temporary = f"{target}.tmp"
-    _write(temporary, compress(lines, work.step) if work.close else (line.text + b"\n" for line in lines), pause)
+    _write(temporary, compress(lines, work.step) if work.close else _in_pieces(lines), pause)
 
     def swap() -> bool:
         if [os.stat(path).st_size for path in files.paths] != sizes:
@@ -157,6 +160,11 @@ def _write(path: str, parts: Iterator[bytes], pause: Callable[[], None]) -> None
             pause()
         file.flush()
         os.fsync(fd)
+
+
+def _in_pieces(lines: list[Line]) -> Iterator[bytes]:
+    for begin in range(0, len(lines), LINES_AT_ONCE):
+        yield b"".join([line.text + b"\n" for line in lines[begin : begin + LINES_AT_ONCE]])
 
 
 def _set_aside(path: str, lines: list[Line]) -> None:
