@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,6 +28,7 @@ from netstat_cli.times import now
 
 DEFAULT_LISTEN = "127.0.0.1:8477"
 UPKEEP_EVERY, UPKEEP_PAUSE = 60.0, 0.01
+SWITCH_SECONDS = 0.0005  # a tenth of Python's own: who sends does not wait for the thread that looks after the store
 
 
 class ListenAddress(click.ParamType):  # type: ignore[type-arg]
@@ -80,6 +82,7 @@ def command(
     access = _access(listen, token_file, allow_anonymous)
     tls = _tls(tls_cert, tls_key, client_ca)
     _allow_many_files()
+    sys.setswitchinterval(SWITCH_SECONDS)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -20,7 +20,6 @@ from netstat_cli.store.writer import Warn, Writer
 from netstat_cli.times import DAY, SECOND, day_start
 from netstat_cli.wire import decode, encode
 
-
 LINES_AT_ONCE = 500
 
 
