@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import IO
@@ -12,7 +13,7 @@ import click
 from netstat_cli.cli.options import data_dir, warn
 from netstat_cli.cli.peer import Credentials
 from netstat_cli.counters import complete
-from netstat_cli.errors import InvalidSample, NothingStored
+from netstat_cli.errors import InvalidSample, NetcliError, NothingStored
 from netstat_cli.model import Sample
 from netstat_cli.reader import HistoryReader, Reader, store_reader
 from netstat_cli.store.history import history_of
@@ -74,12 +75,15 @@ def choose_span(reader: Reader, last: int | None, since: str | None, until: str 
 
 def _samples(file: IO[bytes]) -> Iterator[Sample]:
     name = "-" if file is sys.stdin.buffer else getattr(file, "name", "-")
-    for number, line in enumerate(_text(file), 1):
-        if line.strip():
-            try:
-                yield decode(line)
-            except InvalidSample as error:
-                warn(f"{name}:{number}: skipped: {error.message}")
+    try:
+        for number, line in enumerate(_text(file), 1):
+            if line.strip():
+                try:
+                    yield decode(line)
+                except InvalidSample as error:
+                    warn(f"{name}:{number}: skipped: {error.message}")
+    except (OSError, EOFError, zlib.error) as error:
+        raise NetcliError(f"cannot read {name}: {error}", hint="is the file whole?") from error
 
 
 def _text(file: IO[bytes]) -> Iterable[bytes]:
