@@ -140,7 +140,7 @@ def test_the_store_drawn_over_the_last_hour(run: Run, data: Path) -> None:
     stored = run("spark", "--rx", "--server", "web1", "--last", "85s", "--width", "5", "--agg", "max")
     assert 0 == stored.returncode
     assert re.fullmatch(
-        r"eth0  rx  [ ▁-█]{5}  800\.00 B/s  avg  45\d\.\d\d B/s  peak  [78]\d\d\.\d\d B/s  1m 25s\n", stored.stdout
+        r"eth0  rx  [ ▁-█]{5}  800\.00 B/s  avg  [45]\d\d\.\d\d B/s  peak  [78]\d\d\.\d\d B/s  1m 25s\n", stored.stdout
     )
     assert run("spark").stdout.count("\n") == 4
     folder = run("spark", "--json", "--rx", "--data", data, STATE_DIRECTORY="/nowhere")
