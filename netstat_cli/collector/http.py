@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
+from netstat_cli import __version__
 from netstat_cli.errors import InvalidSample
 
 JSON = "application/json"
 
 
 class Request(NamedTuple):
-    """One request, its body read and unpacked."""
+    """One request with its body."""
 
     method: str
     path: str
@@ -21,6 +25,8 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    closes: bool = False
+    """Whether the connection is to end with the answer."""
 
 
 class Response(NamedTuple):
@@ -30,6 +36,10 @@ class Response(NamedTuple):
     body: bytes
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
+
+
+Later = Callable[[], Response]
+"""What waits for the store and then has the answer."""
 
 
 class HttpError(Exception):
@@ -46,6 +56,28 @@ class HttpError(Exception):
         """The answer that says so."""
         body = {"detail": {"code": self.code, "message": self.message}}
         return Response(self.status, to_json(body), headers=self.headers)
+
+
+def encoded(response: Response, close: bool, with_body: bool = True) -> bytes:
+    """An answer as it goes over the wire."""
+    status = HTTPStatus(response.status)
+    head = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        f"Server: netcli/{__version__}",
+        f"Date: {_http_date(int(time.time()))}",
+        f"Content-Type: {response.content_type}",
+        f"Content-Length: {len(response.body)}",
+        "X-Content-Type-Options: nosniff",
+        *[f"{name}: {value}" for name, value in response.headers],
+        *(["Connection: close"] if close else []),
+    ]
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (response.body if with_body else b"")
+
+
+@lru_cache(maxsize=1)
+def _http_date(second: int) -> str:
+    """The Date header of all answers in the same second."""
+    return formatdate(second, usegmt=True)
 
 
 def answer(value: object) -> Response:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import NamedTuple
 
-from netstat_cli.collector.http import HttpError, Request, Response, answer
+from netstat_cli.collector.http import HttpError, Later, Request, Response, answer
 from netstat_cli.collector.live import Live, Node, Thresholds, ago
 from netstat_cli.errors import InvalidSample, Problem, UsageProblem
 from netstat_cli.model import Sample
@@ -25,6 +25,9 @@ DEFAULT_POINTS, MOST_POINTS = 30, 1000
 MOST_LINES = 20_000
 LONGEST_LINE = 4 << 20
 MOST_SERVERS = 20_000
+STORING = frozenset({"/api/v1/samples", "/api/v1/agents/heartbeat", "/api/nodes"})
+SMALL_BODY = 1 << 15
+"""Some 30 lines, a millisecond or two."""
 LONGEST_PERIOD = 100 * 365 * 86400 * SECOND
 INTEGRATED_NAME = "total"
 
@@ -46,34 +49,45 @@ class Collector(NamedTuple):
     live: Live
     thresholds: Thresholds
 
-    def store(self, samples: list[Sample]) -> list[Stored]:
-        """Puts samples into the store and then into the live view. Raises StoreError and HttpError."""
+    def store(self, samples: list[Sample], reply: Callable[[list[Stored]], Response]) -> Later:
+        """Hands samples to the store; once they are on disk they are in the live view, and `reply` is the answer.
+        Raises StoreError and HttpError."""
         known = self.writer.latest
         room = MOST_SERVERS - len(known)
         new = {sample.server_id for sample in samples if sample.server_id not in known}
         if len(new) > room:
             message = f"this collector knows {MOST_SERVERS} servers and takes no more"
             raise HttpError(HTTPStatus.FORBIDDEN, "TOO_MANY_SERVERS", message)
-        outcome = self.writer.append(samples)
-        at = now()
-        for stored in outcome:
-            if stored.error is None:
-                self.live.saw(stored.sample, at)
-        return outcome
+        ticket = self.writer.submit(samples)
 
-    def store_one(self, sample: Sample) -> None:
-        """The same for one sample. Raises InvalidSample too."""
-        if (error := self.store([sample])[0].error) is not None:
-            raise error
+        def stored() -> Response:
+            outcome, at = ticket.wait(), now()
+            for one in outcome:
+                if one.error is None:
+                    self.live.saw(one.sample, at)
+            return reply(outcome)
+
+        return stored
+
+    def store_one(self, sample: Sample, body: object) -> Later:
+        """The same for one sample, answered with `body`, or with why no line can be made of it."""
+
+        def reply(outcome: list[Stored]) -> Response:
+            if (error := outcome[0].error) is not None:
+                raise error
+            return answer(body)
+
+        return self.store([sample], reply)
 
 
 # What agents send
 
 
-def post_samples(collector: Collector, request: Request) -> Response:
+def post_samples(collector: Collector, request: Request) -> Later:
     """Many lines: the good ones are stored, the others named with their number and what is wrong."""
     _require_body(request, _LINE_TYPES)
-    incoming, errors = {}, {}
+    incoming: dict[int, Sample] = {}
+    errors: dict[int, str] = {}
     lines = request.body.split(b"\n")
     if len(lines) > MOST_LINES:
         message = f"a batch may have {MOST_LINES} lines; send them in smaller batches"
@@ -86,15 +100,18 @@ def post_samples(collector: Collector, request: Request) -> Response:
                 incoming[number] = decode(text)
             except InvalidSample as error:
                 errors[number] = error.message
-    outcome = collector.store(list(incoming.values())) if incoming else []
-    errors |= {number: one.error.message for number, one in zip(incoming, outcome, strict=True) if one.error}
-    accepted = sum(one.is_new for one in outcome)
-    duplicates = sum(not one.is_new and one.error is None for one in outcome)
-    rejected = [{"line": number, "error": errors[number]} for number in sorted(errors)]
-    return answer({"accepted": accepted, "duplicates": duplicates, "rejected": rejected})
+
+    def reply(outcome: list[Stored]) -> Response:
+        refused = {number: one.error.message for number, one in zip(incoming, outcome, strict=True) if one.error}
+        accepted = sum(one.is_new for one in outcome)
+        duplicates = sum(not one.is_new and one.error is None for one in outcome)
+        rejected = [{"line": number, "error": error} for number, error in sorted((errors | refused).items())]
+        return answer({"accepted": accepted, "duplicates": duplicates, "rejected": rejected})
+
+    return collector.store([*incoming.values()], reply)
 
 
-def post_heartbeat(collector: Collector, request: Request) -> Response:
+def post_heartbeat(collector: Collector, request: Request) -> Later:
     """One sample of an agent of the homelab dashboard; what is not about the network is ignored."""
     _require_body(request, _OBJECT_TYPES)
     sent = _json_object(request)
@@ -102,19 +119,17 @@ def post_heartbeat(collector: Collector, request: Request) -> Response:
     if "server_id" not in known and "server_guid" in sent:
         known["server_id"] = sent["server_guid"]
     sample = sample_from(known)
-    registered = collector.writer.latest.get(sample.server_id) is None
-    collector.store_one(sample)
+    registered = sample.server_id not in collector.writer.latest
     registration = {"server_registered": registered, "pending_commands": [], "results_acknowledged": []}
-    return answer({"status": "ok", **registration})
+    return collector.store_one(sample, {"status": "ok", **registration})
 
 
-def post_node(collector: Collector, request: Request) -> Response:
+def post_node(collector: Collector, request: Request) -> Later:
     """One node of the cluster map. Its rates become the counters of an interface of their own."""
     _require_body(request, _OBJECT_TYPES)
     sample = sample_from(_of_a_node(_json_object(request)))
-    collector.store_one(sample)
     message = f"node {sample.server_id} updated"
-    return answer({"status": "success", "message": message, "timestamp": format_timestamp(now())})
+    return collector.store_one(sample, {"status": "success", "message": message, "timestamp": format_timestamp(now())})
 
 
 def _of_a_node(sent: dict[str, object]) -> dict[str, object]:
@@ -336,7 +351,7 @@ def _bad(code: str, message: str) -> HttpError:
     return HttpError(HTTPStatus.BAD_REQUEST, code, message)
 
 
-Route = Callable[..., Response]
+Route = Callable[..., Response | Later]
 _ID = r"(?P<server_id>[^/]+)"
 ROUTES: tuple[tuple[re.Pattern[str], dict[str, Route]], ...] = (
     (re.compile(r"/api/v1/samples"), {"POST": post_samples, "PUT": post_samples}),
@@ -354,8 +369,15 @@ ROUTES: tuple[tuple[re.Pattern[str], dict[str, Route]], ...] = (
 )
 
 
-def route(collector: Collector, request: Request) -> Response:
-    """The answer to a request. Raises HttpError, InvalidSample (of what was sent) and StoreError."""
+def is_quick(request: Request) -> bool:
+    """Whether all that a request asks for is that a few samples be stored."""
+    small = len(request.body) <= SMALL_BODY and "content-encoding" not in request.headers
+    return small and request.method in ("POST", "PUT") and request.path in STORING
+
+
+def route(collector: Collector, request: Request) -> Response | Later:
+    """The answer to a request, or what waits for the store and has it then. Raises HttpError, InvalidSample (of what
+    was sent) and StoreError."""
     method = "GET" if request.method == "HEAD" else request.method
     for pattern, methods in ROUTES:
         if match := pattern.fullmatch(request.path.rstrip("/") or "/"):

@@ -1,47 +1,46 @@
-"""The plumbing of the collector: sockets, threads, HTTP/1.1 on http.server. What a request means is routes.py's.
+"""The collector's server: sockets and threads on http.server. What a request means is routes.py's.
 
-http.server's own reading of headers goes through the email package; the few lines here that replace it cost a tenth and
-know limits.
+One thread reads from all connections. It stores what comes in small requests itself, as many at a time as are there,
+so that they share one write to the disk and no thread waits for another; a thousand senders that hold a connection open
+cost no thread. What takes longer, a question or a large batch, is answered in a thread of its own, and so is everything
+on a connection with TLS.
 """
 
 from __future__ import annotations
 
 import errno
-import gzip
-import io
+import selectors
 import socket
 import ssl
 import sys
 import threading
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from email.utils import formatdate
-from functools import lru_cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Any, NamedTuple, TypeVar
 
-from netstat_cli import __version__
 from netstat_cli.collector.access import Access, is_loopback
-from netstat_cli.collector.http import HttpError, Request, Response, invalid
-from netstat_cli.collector.routes import Collector, route
+from netstat_cli.collector.http import HttpError, Later, Request, Response, encoded, invalid
+from netstat_cli.collector.incoming import Incoming, Phase, unpacked
+from netstat_cli.collector.routes import Collector, is_quick, route
 from netstat_cli.errors import InvalidSample, NetcliError, StoreFull
 from netstat_cli.store.writer import Warn
 
-MAX_BODY = 16 << 20
-MAX_LINE = 8 << 10
-MAX_HEADERS = 64
 MAX_CONNECTIONS = 2000
 IDLE_SECONDS = 75.0  # between two requests
 HEAD_SECONDS = 10.0  # for a request line and its headers, however they trickle in
 BODY_SECONDS = 60.0
 CLOSING_SECONDS = 10.0
+DRAIN_SECONDS = 1.0
 TELL_SECONDS = 30.0
+RECEIVE = 1 << 16
+LEAVE = b"HTTP/1.1 100 Continue\r\n\r\n"
 RETRY_AFTER = (("Retry-After", "5"),)
+T = TypeVar("T")
 
 
 class Address(NamedTuple):
@@ -63,9 +62,29 @@ class Limits(NamedTuple):
     head: float = HEAD_SECONDS
     body: float = BODY_SECONDS
 
+    def seconds(self, phase: Phase) -> float:
+        """How long a connection may be in this phase."""
+        return {Phase.IDLE: self.idle, Phase.HEAD: self.head, Phase.BODY: self.body}[phase]
+
+
+class Connection:
+    """One client's connection, while the one thread reads from it."""
+
+    def __init__(self, opened: socket.socket, incoming: Incoming, until: float) -> None:
+        self.socket = opened
+        self.incoming = incoming
+        self.until = until
+        """When the time for what it is doing is over."""
+        self.is_refused = False
+        """Whether it has had its last answer: what it still sends is taken so that it reads that, and not a reset."""
+
+    def fileno(self) -> int:
+        """For the selector."""
+        return self.socket.fileno()
+
 
 class Server(ThreadingHTTPServer):
-    """Listens, and answers each connection in a thread of its own."""
+    """Listens and answers until it is finished."""
 
     daemon_threads = True
     request_queue_size = 512
@@ -85,11 +104,15 @@ class Server(ThreadingHTTPServer):
         self.access = access or Access(None, is_loopback(address.host))
         self.tls = tls
         self.limits = limits or Limits()
-        self._connections = threading.BoundedSemaphore(self.limits.connections)
-        self._trouble, self._tell_again = "", 0.0
         self.closing = False
+        self._trouble, self._tell_again = "", 0.0
+        self._room = threading.BoundedSemaphore(self.limits.connections)
         self._busy = 0
         self._idle = threading.Condition()
+        self._selector = selectors.DefaultSelector()
+        self._kept: set[Connection] = set()
+        self._given_back: deque[Connection] = deque()
+        self._bell, self._ringer = socket.socketpair()
         self.address_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         try:
             super().__init__(address, Handler)
@@ -101,6 +124,9 @@ class Server(ThreadingHTTPServer):
             )
             message = f"cannot listen on {address.host}:{address.port}: {error.strerror or error}"
             raise NetcliError(message, hint=hint) from error
+        self.socket.setblocking(False)
+        self._selector.register(self.socket, selectors.EVENT_READ)
+        self._selector.register(self._bell, selectors.EVENT_READ)
         self.url = address.url(self.server_address[1], "https" if tls else "http")
 
     def server_bind(self) -> None:
@@ -108,31 +134,212 @@ class Server(ThreadingHTTPServer):
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """A thread for the connection, or, when there are too many, an answer that says so."""
-        if self._connections.acquire(blocking=False):
-            super().process_request(request, client_address)
-            return
-        response = HttpError(
-            HTTPStatus.SERVICE_UNAVAILABLE, "SATURATED", "too many connections", RETRY_AFTER
-        ).response()
+    def serve_forever(self, poll_interval: float = 0.2) -> None:
+        """Reads from all connections and answers, until `finish`. Times are looked after at every interval."""
+        look = time.monotonic() + poll_interval
+        while not self.closing:
+            try:
+                self._round(poll_interval)
+                if (at := time.monotonic()) >= look:
+                    look = at + poll_interval
+                    self._end_overdue(at)
+            except Exception as error:  # noqa: BLE001  one connection must not end the others
+                self._tell_once(f"a connection failed: {error!r}")
+        self._round(0.0)
+        self._selector.close()
+        self.server_close()
+        with self._idle:
+            self._idle.wait_for(lambda: self._busy == 0, CLOSING_SECONDS)
+        for connection in [*self._kept, *self._given_back]:
+            connection.socket.close()
+        self._bell.close()
+        self._ringer.close()
+
+    def finish(self) -> None:
+        """Has the server stop listening, answer what it has taken, and end."""
+        self.closing = True
+        self._ring()
+
+    def _ring(self) -> None:
+        """Wakes the thread that waits for connections."""
         with suppress(OSError):
-            request.settimeout(1.0)
+            self._ringer.send(b".")
+
+    def _round(self, seconds: float) -> None:
+        """Waits for something to come, and answers it."""
+        readable: list[Connection] = []
+        for key, _ in self._selector.select(seconds):
+            if isinstance(key.fileobj, Connection):
+                readable.append(key.fileobj)
+            elif key.fileobj is self.socket:
+                self._accept()
+            else:
+                self._bell.recv(RECEIVE)
+        for connection in readable:
+            self._receive(connection)
+        while self._given_back:
+            readable.append(connection := self._given_back.popleft())
+            self._keep(connection)
+        while readable:
+            readable = self._answer(readable)
+
+    def _accept(self) -> None:
+        """Takes new connections; when there are too many, with an answer that says so."""
+        while True:
+            try:
+                opened, address = self.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._tell_once(f"cannot take a connection: {error.strerror}")
+                time.sleep(0.01)
+                return
+            if not self._room.acquire(blocking=False):
+                self._turn_away(opened)
+            elif self.tls is not None:
+                self.process_request(opened, address)
+            else:
+                opened.setblocking(False)
+                with suppress(OSError):  # the client may have gone again
+                    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                incoming = Incoming(self.access.check)
+                self._keep(Connection(opened, incoming, time.monotonic() + self.limits.idle))
+
+    def _turn_away(self, opened: socket.socket) -> None:
+        full = HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "SATURATED", "too many connections", RETRY_AFTER)
+        with suppress(OSError):
+            opened.settimeout(0.0)
             if self.tls is None:
-                request.sendall(head_of(response, close=True) + response.body)
-        self.shutdown_request(request)
+                opened.send(encoded(full.response(), close=True))
+        self.shutdown_request(opened)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """One connection from beginning to end."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._connections.release()
+    def _keep(self, connection: Connection) -> None:
+        self._kept.add(connection)
+        self._selector.register(connection, selectors.EVENT_READ)
 
-    def answer(self, request: Request) -> Response:
-        """The answer to a request, whatever happens."""
+    def _let_go(self, connection: Connection) -> None:
+        self._kept.remove(connection)
+        self._selector.unregister(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        """The end of a connection."""
+        if connection not in self._kept:
+            return
+        self._let_go(connection)
+        self.shutdown_request(connection.socket)
+        self._room.release()
+
+    def _receive(self, connection: Connection) -> None:
+        """Takes what came on a connection."""
         try:
-            return route(self.collector, request)
+            data = connection.socket.recv(RECEIVE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(connection)
+        elif not connection.is_refused:
+            connection.incoming.feed(data)
+
+    def _answer(self, connections: Iterable[Connection]) -> list[Connection]:
+        """Answers what is there of requests; which connections may have more."""
+        taken = [(one, request) for one in connections if (request := self._next_request(one)) is not None]
+        begun = [(*one, self._begin(*one)) for one in taken]
+        return [one for one, request, part in begun if part is not None and self._end(one, request, part)]
+
+    def _next_request(self, connection: Connection) -> Request | None:
+        if connection not in self._kept or connection.is_refused:
+            return None
+        incoming, phase = connection.incoming, connection.incoming.phase
+        try:
+            request = incoming.next()
+        except HttpError as error:
+            self._refuse(connection, error)
+            return None
+        if incoming.phase is not phase or request is not None:
+            connection.until = time.monotonic() + self.limits.seconds(incoming.phase)
+        if incoming.asks_leave:
+            incoming.asks_leave = False
+            self._send(connection, LEAVE)
+        return request
+
+    def _begin(self, connection: Connection, request: Request) -> Response | Later | None:
+        """Hands what is to be stored to the store; what takes longer to a thread, and then there is nothing here."""
+        if is_quick(request):
+            return self._attempt(request, lambda: route(self.collector, request))
+        self._let_go(connection)
+        threading.Thread(target=self._answer_slowly, args=(connection, request), daemon=True).start()
+        return None
+
+    def _end(self, connection: Connection, request: Request, part: Response | Later) -> bool:
+        """Sends the answer; whether another request may follow."""
+        response = self._attempt(request, part) if callable(part) else part
+        close = request.closes or self.closing
+        self._send(connection, encoded(response, close, request.method != "HEAD"))
+        if close:
+            self._drop(connection)
+        return not close
+
+    def _send(self, connection: Connection, data: bytes) -> None:
+        """Sends without waiting. Who does not read its answers to the point that the system keeps no more of them has
+        broken off."""
+        try:
+            sent = connection.socket.send(data)
+        except OSError:
+            sent = 0
+        if sent < len(data):
+            self._drop(connection)
+
+    def _refuse(self, connection: Connection, error: HttpError) -> None:
+        """The last answer on a connection."""
+        connection.is_refused = True
+        connection.until = time.monotonic() + DRAIN_SECONDS
+        self._send(connection, encoded(error.response(), close=True))
+        with suppress(OSError):
+            connection.socket.shutdown(socket.SHUT_WR)
+
+    def _end_overdue(self, now: float) -> None:
+        for connection in [one for one in self._kept if one.until < now]:
+            if connection.is_refused or connection.incoming.phase is Phase.IDLE:
+                self._drop(connection)
+            else:
+                self._refuse(connection, too_slow())
+
+    def _answer_slowly(self, connection: Connection, request: Request) -> None:
+        """Answers in a thread, and gives the connection back."""
+        with self.busy():
+            try:
+                connection.socket.settimeout(self.limits.body)
+                close = self.converse(connection.socket, request)
+                connection.socket.setblocking(False)
+            except OSError:
+                close = True
+            if close:
+                self.shutdown_request(connection.socket)
+                self._room.release()
+            else:
+                connection.until = time.monotonic() + self.limits.idle
+                self._given_back.append(connection)
+                self._ring()
+
+    def converse(self, client: socket.socket, request: Request) -> bool:
+        """Answers a request, whatever happens; whether the connection ends with that. Raises OSError."""
+        try:
+            whole = unpacked(request)
+        except HttpError as error:
+            client.sendall(encoded(error.response(), close=True))
+            return True
+        part = self._attempt(whole, lambda: route(self.collector, whole))
+        response = self._attempt(whole, part) if callable(part) else part
+        close = request.closes or self.closing
+        client.sendall(encoded(response, close, request.method != "HEAD"))
+        return close
+
+    def _attempt(self, request: Request, task: Callable[[], T]) -> T | Response:
+        """What the task comes to, or the answer that says what went wrong."""
+        try:
+            return task()
         except HttpError as error:
             return error.response()
         except InvalidSample as error:
@@ -166,13 +373,12 @@ class Server(ThreadingHTTPServer):
                 self._busy -= 1
                 self._idle.notify_all()
 
-    def finish(self) -> None:
-        """Stops listening and waits for the requests that were already taken."""
-        self.closing = True
-        self.shutdown()
-        self.server_close()
-        with self._idle:
-            self._idle.wait_for(lambda: self._busy == 0, CLOSING_SECONDS)
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """One connection with TLS from beginning to end."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke is the client's affair; anything else is told."""
@@ -182,232 +388,67 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection: requests one after the other until either side has enough."""
+    """One connection with TLS: requests one after the other until either side has enough."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
     server: Server
+    request: socket.socket
 
     def setup(self) -> None:
-        """Begins TLS if there is any, and reads through a clock."""
+        """The handshake. Raises OSError."""
+        self.request.settimeout(self.server.limits.head)
         if self.server.tls is not None:
-            self.request.settimeout(self.server.limits.head)
             self.request = self.server.tls.wrap_socket(self.request, server_side=True)
-        super().setup()
-        self.clock = TimedReader(self.connection)
-        self.rfile = self.buffered = io.BufferedReader(self.clock, 1 << 16)
 
-    def handle_one_request(self) -> None:
-        """Reads a request, answers it, and decides whether another may follow."""
-        self.close_connection = True
-        limits = self.server.limits
-        try:
-            self.clock.allow(limits.idle)
-            self.buffered.peek(1)
-            self.clock.allow(limits.head)
+    def handle(self) -> None:
+        """Answers until the connection ends."""
+        incoming = Incoming(self.server.access.check)
+        close = False
+        while not close:
             try:
-                line = self.rfile.readline(MAX_LINE + 1)
-                if line in (b"\r\n", b"\n"):  # RFC 9112, 2.2: one is to be ignored
-                    line = self.rfile.readline(MAX_LINE + 1)
-                if not line.strip():
-                    return
-                request = self._read_request(line)
-            except TimeoutError:
-                error = HttpError(HTTPStatus.REQUEST_TIMEOUT, "TIMEOUT", "the request came too slowly")
-                self.connection.settimeout(limits.head)
-                self._send(error.response(), "GET")
-                return
+                request = self._next_request(incoming)
             except HttpError as error:
-                self._send(error.response(), "GET")
-                self._drain()
+                self.request.sendall(encoded(error.response(), close=True))
+                return
+            if request is None:
                 return
             with self.server.busy():
-                response = self.server.answer(request)
-                self.close_connection |= self.server.closing
-                self.connection.settimeout(limits.body)
-                self._send(response, request.method)
-        except (TimeoutError, ConnectionError, ssl.SSLError):
-            self.close_connection = True
+                close = self.server.converse(self.request, request)
 
-    def _read_request(self, line: bytes) -> Request:
-        if len(line) > MAX_LINE:
-            raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG, "URI_TOO_LONG", f"over {MAX_LINE} bytes in a line")
-        words = line.decode("latin-1").split()
-        if len(words) != 3 or words[2] not in ("HTTP/1.1", "HTTP/1.0"):
-            raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "this is an HTTP/1.1 server")
-        self.command, target, version = words
-        headers = self._read_headers()
-        connection = headers.get("connection", "").lower()
-        self.close_connection = "close" in connection or (version == "HTTP/1.0" and "keep-alive" not in connection)
-        path, query = split_target(target)
-        self.server.access.check(path, headers)
-        self.clock.allow(self.server.limits.body)
-        body = unpack(self._read_body(headers), headers.get("content-encoding", ""))
-        return Request(self.command, path, query, headers, body)
+    def finish(self) -> None:
+        """Nothing is left to send."""
 
-    def _read_headers(self) -> dict[str, str]:
-        headers: dict[str, str] = {}
-        for _ in range(MAX_HEADERS + 1):
-            line = self.rfile.readline(MAX_LINE + 1)
-            if line in (b"\r\n", b"\n"):
-                return headers
-            name, colon, value = line.decode("latin-1").partition(":")
-            name = name.lower()
-            if len(line) > MAX_LINE:
-                raise _too_many_headers()
-            if not colon or not name or name != name.strip():
-                raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "a header line cannot be understood")
-            if name in headers and name in ("content-length", "transfer-encoding", "host"):
-                raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", f"the header {name} comes twice")
-            headers[name] = value.strip()
-        raise _too_many_headers()
-
-    def _read_body(self, headers: dict[str, str]) -> bytes:
-        encoding = headers.get("transfer-encoding")
-        length = headers.get("content-length")
-        if encoding is not None:
-            if encoding.lower() != "chunked" or length is not None:
-                raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "of transfer encodings only chunked is known")
-            self._invite(headers)
-            return self._read_chunks()
-        if length is None:
-            if self.command in ("POST", "PUT"):
-                raise HttpError(HTTPStatus.LENGTH_REQUIRED, "LENGTH_REQUIRED", "send a Content-Length, or chunks")
-            return b""
-        if not length.isdecimal() or len(length) > 18:
-            raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "the Content-Length is not a number")
-        if int(length) > MAX_BODY:
-            raise too_large()
-        self._invite(headers)
-        return self._read_exactly(int(length))
-
-    def _invite(self, headers: Mapping[str, str]) -> None:
-        """Tells a client that asked first that its body is welcome."""
-        if headers.get("expect", "").lower() == "100-continue":
-            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def _read_chunks(self) -> bytes:
-        body = io.BytesIO()
-        while True:
-            line = self.rfile.readline(MAX_LINE)
-            size = line.partition(b";")[0].strip()
-            if not size or len(size) > 8 or not all(digit in b"0123456789abcdefABCDEF" for digit in size):
-                raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "the chunks of the body cannot be understood")
-            if (length := int(size, 16)) == 0:
-                self._read_headers()  # trailers
-                return body.getvalue()
-            if body.tell() + length > MAX_BODY:
-                raise too_large()
-            body.write(self._read_exactly(length))
-            self._read_exactly(2)
-
-    def _read_exactly(self, length: int) -> bytes:
-        body = self.rfile.read(length)
-        if len(body) < length:
-            raise ConnectionError("the client went away in the middle of a body")
-        return body
-
-    def _send(self, response: Response, method: str) -> None:
-        head = head_of(response, self.close_connection)
-        self.wfile.write(head if method == "HEAD" else head + response.body)
-
-    def _drain(self) -> None:
-        """Takes what the client is still sending, so that it reads the answer instead of a reset."""
-        self.connection.shutdown(socket.SHUT_WR)
-        self.clock.allow(1.0)
-        for _ in range(256):
-            if not self.rfile.read1(1 << 16):
-                return
+    def _next_request(self, incoming: Incoming) -> Request | None:
+        """None where the client has gone or has nothing more to ask."""
+        phase, until = Phase.BODY, 0.0
+        while (request := incoming.next()) is None:
+            if incoming.phase is not phase:
+                phase = incoming.phase
+                until = time.monotonic() + self.server.limits.seconds(phase)
+            if incoming.asks_leave:
+                incoming.asks_leave = False
+                self.request.sendall(LEAVE)
+            try:
+                self.request.settimeout(max(0.001, until - time.monotonic()))
+                data = self.request.recv(RECEIVE)
+            except TimeoutError:
+                if phase is Phase.IDLE:
+                    return None
+                raise too_slow() from None
+            if not data:
+                return None
+            incoming.feed(data)
+        self.request.settimeout(self.server.limits.body)
+        return request
 
 
-class TimedReader(io.RawIOBase):
-    """What comes from a socket, until a time is over, however it trickles in."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._until = 0.0
-
-    def allow(self, seconds: float) -> None:
-        """What is read from now on must be there within so many seconds."""
-        self._until = time.monotonic() + seconds
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Raises TimeoutError when the time is over."""
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._connection.settimeout(left)
-        return self._connection.recv_into(buffer)
-
-
-def head_of(response: Response, close: bool) -> bytes:
-    """Status line and headers of an answer."""
-    status = HTTPStatus(response.status)
-    head = [
-        f"HTTP/1.1 {status.value} {status.phrase}",
-        f"Server: netcli/{__version__}",
-        f"Date: {http_date(int(time.time()))}",
-        f"Content-Type: {response.content_type}",
-        f"Content-Length: {len(response.body)}",
-        "X-Content-Type-Options: nosniff",
-        *[f"{name}: {value}" for name, value in response.headers],
-    ]
-    if close:
-        head.append("Connection: close")
-    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n"
-
-
-@lru_cache(maxsize=256)
-def split_target(target: str) -> tuple[str, Mapping[str, str]]:
-    """The path and the query of a request's target, unquoted."""
-    try:
-        parts = urlsplit(target)
-    except ValueError:
-        raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "the address cannot be understood") from None
-    return unquote(parts.path), dict(parse_qsl(parts.query))
-
-
-@lru_cache(maxsize=1)
-def http_date(second: int) -> str:
-    """The Date header of all answers in the same second."""
-    return formatdate(second, usegmt=True)
-
-
-def unpack(body: bytes, encoding: str) -> bytes:
-    """A body without its content encoding. Raises HttpError."""
-    if encoding.lower() in ("", "identity"):
-        return body
-    if encoding.lower() not in ("gzip", "x-gzip"):
-        message = f"the content encoding {encoding[:40]!r} is not known; send gzip or none"
-        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_ENCODING", message)
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
-            text = file.read(MAX_BODY + 1)
-    except (OSError, EOFError, zlib.error):
-        raise HttpError(HTTPStatus.BAD_REQUEST, "BAD_GZIP", "the body is not the gzip that its header says") from None
-    if len(text) > MAX_BODY:
-        raise too_large()
-    return text
-
-
-def too_large() -> HttpError:
-    """The answer to a body over the limit."""
-    message = f"a body may have {MAX_BODY >> 20} MiB, also when unpacked; send the lines in smaller batches"
-    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", message)
-
-
-def _too_many_headers() -> HttpError:
-    message = f"a request may have {MAX_HEADERS} headers of {MAX_LINE} bytes"
-    return HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HEADERS_TOO_LARGE", message)
+def too_slow() -> HttpError:
+    """The answer to a request that trickles in."""
+    return HttpError(HTTPStatus.REQUEST_TIMEOUT, "TIMEOUT", "the request came too slowly")
 
 
 def serve_in_thread(server: Server) -> Callable[[], None]:
     """Starts answering in the background; returns what ends it."""
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="accept", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, name="collector", daemon=True)
     thread.start()
 
     def finish() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 from collections import OrderedDict
 
 from netstat_cli.errors import StoreError, StoreFull
 from netstat_cli.store.layout import FILE_MODE, FOLDER_MODE, sync_folder
 from netstat_cli.store.segment import LOOK, to_line
 
-OPEN_FILES = 256
+OPEN_FILES = 4096
 
 
 class Disk:
@@ -74,10 +75,12 @@ class AppendFile:
 
 
 class AppendFiles:
-    """The append files in use, a bounded number of them open."""
+    """The append files in use. A bounded number of them is open: half of what the system lets this process have at
+    most, because connections are files too."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
+        self._most = min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._open: OrderedDict[str, AppendFile] = OrderedDict()
 
     def __contains__(self, path: str) -> bool:
@@ -88,7 +91,7 @@ class AppendFiles:
         file = self._open.get(path)
         if file is None:
             file = self._open[path] = AppendFile(path, self._disk)
-            if len(self._open) > OPEN_FILES:
+            if len(self._open) > self._most:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(path)
         return file

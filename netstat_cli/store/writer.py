@@ -1,7 +1,7 @@
 """The one writer of a store: samples in, lines on disk, each once.
 
-A single thread takes all that is waiting, writes it file by file, syncs each file once, and then answers everybody who
-waited (group commit). So a hundred senders cost one sync, and nobody is answered before its samples are durable.
+Whoever comes to write takes all that is waiting along, file by file, and syncs it once (group commit). So a hundred
+senders cost one sync, and nobody is answered before its samples are durable.
 """
 
 from __future__ import annotations
@@ -39,50 +39,32 @@ class Stored(NamedTuple):
     """Why no line can be made of it."""
 
 
-class _Ticket:
-    """What one caller waits for."""
+class Ticket:
+    """Samples on their way to the disk, for whoever handed them in."""
 
-    def __init__(self, samples: list[Sample]) -> None:
+    def __init__(self, writer: Writer, samples: list[Sample]) -> None:
         self.samples = samples
         self.outcome = [Stored(sample, False) for sample in samples]
         self.error: NetcliError | None = None
-        self._done = threading.Lock()
-        self._done.acquire()
-
-    def finish(self) -> None:
-        self._done.release()
+        self.done = False
+        self._writer = writer
 
     def wait(self) -> list[Stored]:
-        self._done.acquire()
+        """Returns once all of them are on disk. Raises StoreError if any is not; those that are then count as
+        duplicates when they come again."""
+        self._writer.reach(self)
         if self.error is not None:
             raise self.error
         return self.outcome
 
 
-class _Turn:
-    """What somebody wants done between two groups."""
+class _Place(NamedTuple):
+    """A day of a server: when it begins, its name, and the files for what comes in order and what comes late."""
 
-    def __init__(self, server_id: str, paths: list[str], task: Callable[[], bool]) -> None:
-        self.server_id = server_id
-        self.paths = paths
-        self._task = task
-        self._result: bool | Exception = False
-        self._done = threading.Lock()
-        self._done.acquire()
-
-    def run(self) -> None:
-        try:
-            self._result = self._task()
-        except Exception as error:  # noqa: BLE001  raised again where somebody waits for it
-            self._result = error
-        finally:
-            self._done.release()
-
-    def wait(self) -> bool:
-        self._done.acquire()
-        if isinstance(self._result, Exception):
-            raise self._result
-        return self._result
+    begin: int
+    day: str
+    path: str
+    late: str
 
 
 class _Batch:
@@ -94,7 +76,7 @@ class _Batch:
         self.last_timestamp = -1
         self.before = (0, -1)
         """Size and last timestamp of the file before these lines."""
-        self.tickets: list[_Ticket] = []
+        self.tickets: list[Ticket] = []
 
 
 class Writer:
@@ -105,10 +87,15 @@ class Writer:
         create(data)
         self._data = data
         self._lock = _lock(data, who)
+        self._waiting: list[Ticket] = []
+        self._queue = threading.Lock()
+        self._turn = threading.Lock()
+        self._closed = False
         disk = disk or Disk()
         self._files = AppendFiles(disk)
         self._journal = Journal(data, disk, warn)
         self._known: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
+        self._places: dict[str, _Place] = {}
         self.latest: dict[str, Sample] = {}
         """The newest sample of every server: its next one is completed from it, and the live view begins with it."""
         try:
@@ -117,12 +104,6 @@ class Writer:
             self._files.close()
             os.close(self._lock)
             raise
-        self._waiting: list[_Ticket] = []
-        self._turns: list[_Turn] = []
-        self._wake = threading.Condition()
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
-        self._thread.start()
 
     def __enter__(self) -> Writer:
         return self
@@ -131,35 +112,44 @@ class Writer:
         self.close()
 
     def append(self, samples: list[Sample]) -> list[Stored]:
-        """Returns once all of them are on disk. Raises StoreError if any is not; those that are then count as
-        duplicates when they come again."""
-        ticket = _Ticket(samples)
-        with self._wake:
-            if self._closing:
+        """Hands samples in and waits for them. Raises StoreError."""
+        return self.submit(samples).wait()
+
+    def submit(self, samples: list[Sample]) -> Ticket:
+        """Hands samples in, to be written with the next group. Raises StoreError."""
+        ticket = Ticket(self, samples)
+        with self._queue:
+            if self._closed:
                 raise StoreError("the store is being closed", hint="send the samples again in a moment")
             self._waiting.append(ticket)
-            self._wake.notify()
-        return ticket.wait()
+        return ticket
+
+    def reach(self, ticket: Ticket) -> None:
+        """Returns once the ticket is done: with a group that somebody else has written, or with this one."""
+        with self._turn:
+            if not ticket.done:
+                self._write_waiting()
 
     def exclusively(self, server_id: str, paths: list[str], task: Callable[[], bool]) -> bool:
         """Runs a task that replaces files of a server while nothing is written; what it returns and raises."""
-        turn = _Turn(server_id, paths, task)
-        with self._wake:
-            if self._closing:
+        with self._turn:
+            if self._closed:
                 return False
-            self._turns.append(turn)
-            self._wake.notify()
-        return turn.wait()
+            for path in paths:
+                self._files.forget(path)
+            for key in [key for key in self._known if key[0] == server_id]:
+                del self._known[key]
+            return task()
 
     def close(self) -> None:
         """Writes what is waiting, then lets go of the store."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-        self._thread.join()
-        self._journal.close()
-        self._files.close()
-        os.close(self._lock)
+        with self._turn:
+            with self._queue:
+                self._closed = True
+            self._write_waiting()
+            self._journal.close()
+            self._files.close()
+            os.close(self._lock)
 
     def _recover(self, warn: Warn) -> None:
         for server_id in servers(self._data):
@@ -182,41 +172,24 @@ class Writer:
 
     def _replay(self) -> None:
         """Puts back what a crash of the machine took from the files but not from the journal."""
-        ticket = _Ticket([decode(line) for line in self._journal.left_behind()])
-        if ticket.samples:
-            self._commit([ticket])
-            ticket.finish()
-            ticket.wait()
-            days_of = {(sample.server_id, day_of(sample.timestamp)) for sample in ticket.samples}
+        samples = [decode(line) for line in self._journal.left_behind()]
+        if samples:
+            self.append(samples)
+            days_of = {(sample.server_id, day_of(sample.timestamp)) for sample in samples}
             self._journal.settle({day_path(self._data, *day, ending) for day in days_of for ending in (PLAIN, LATE)})
 
-    def _run(self) -> None:
-        while True:
-            with self._wake:
-                while not self._waiting and not self._turns and not self._closing:
-                    self._wake.wait()
-                tickets, self._waiting = self._waiting, []
-                turns, self._turns = self._turns, []
-                if not tickets and not turns:
-                    return
-            for turn in turns:
-                self._take(turn)
-            try:
-                self._commit(tickets)
-            except Exception as error:  # noqa: BLE001  the thread must live, and whoever waits must hear of it
-                for ticket in tickets:
-                    ticket.error = StoreError(f"cannot store samples: {error!r}")
+    def _write_waiting(self) -> None:
+        with self._queue:
+            tickets, self._waiting = self._waiting, []
+        try:
+            self._commit(tickets)
+        except Exception as error:  # noqa: BLE001  whoever waits must hear of it
             for ticket in tickets:
-                ticket.finish()
+                ticket.error = StoreError(f"cannot store samples: {error!r}")
+        for ticket in tickets:
+            ticket.done = True
 
-    def _take(self, turn: _Turn) -> None:
-        for path in turn.paths:
-            self._files.forget(path)
-        for key in [key for key in self._known if key[0] == turn.server_id]:
-            del self._known[key]
-        turn.run()
-
-    def _plan(self, tickets: list[_Ticket]) -> dict[str, _Batch]:
+    def _plan(self, tickets: list[Ticket]) -> dict[str, _Batch]:
         """Which lines go into which file. Samples are taken in time order: senders overtake each other on their way."""
         batches: dict[str, _Batch] = {}
         waiting = [(sample.timestamp, ticket, i) for ticket in tickets for i, sample in enumerate(ticket.samples)]
@@ -231,7 +204,7 @@ class Writer:
                 ticket.error = store_error(f"{self._data}/lock", error)
         return batches
 
-    def _commit(self, tickets: list[_Ticket]) -> None:
+    def _commit(self, tickets: list[Ticket]) -> None:
         batches = self._plan(tickets)
         failed: set[str] = set()
         written = [(path, batch) for path, batch in batches.items() if self._write(path, batch, failed)]
@@ -277,7 +250,7 @@ class Writer:
             else:
                 self.latest[server_id] = decode(last.text)
 
-    def _place(self, sample: Sample, ticket: _Ticket, batches: dict[str, _Batch]) -> Stored:
+    def _place(self, sample: Sample, ticket: Ticket, batches: dict[str, _Batch]) -> Stored:
         """Finds the file for a sample and puts its line there, unless the store has it."""
         sample = complete(sample, self._sample_before(sample))
         line = encode(sample)
@@ -286,8 +259,7 @@ class Writer:
             raise InvalidSample(
                 [Problem(("server_id",), "is a name that the store uses itself", "value_error.server_id")]
             )
-        day = day_of(moment)
-        path, late = (day_path(self._data, server_id, day, ending) for ending in (PLAIN, LATE))
+        _, day, path, late = self._place_of(server_id, moment)
         in_order = self._in_order(path, moment, batches)
         known = self._known.get((server_id, day)) if in_order else self._known_times(server_id, day, batches)
         if not in_order:
@@ -311,6 +283,14 @@ class Writer:
             # The clock was set back over midnight: an empty late file has that day looked into for what is mistimed.
             self._files.get(day_path(self._data, server_id, day_of(latest.timestamp), LATE))
         return Stored(sample, True)
+
+    def _place_of(self, server_id: str, moment: int) -> _Place:
+        place = self._places.get(server_id)
+        if place is None or not place.begin <= moment < place.begin + DAY:
+            day = day_of(moment)
+            paths = (day_path(self._data, server_id, day, ending) for ending in (PLAIN, LATE))
+            place = self._places[server_id] = _Place(day_start(day), day, *paths)
+        return place
 
     def _in_order(self, path: str, moment: int, batches: dict[str, _Batch]) -> bool:
         """Whether the sample comes after all that its day's file holds or is about to. A closed day takes no more."""

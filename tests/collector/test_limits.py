@@ -17,7 +17,8 @@ import requests
 
 from netstat_cli.collector.live import Live, Thresholds
 from netstat_cli.collector.routes import MOST_SERVERS, Collector
-from netstat_cli.collector.server import MAX_BODY, Address, Limits, Server, serve_in_thread
+from netstat_cli.collector.incoming import MAX_BODY
+from netstat_cli.collector.server import Address, Limits, Server, serve_in_thread
 from netstat_cli.store.writer import Writer
 from netstat_cli.times import now
 from netstat_cli.wire import MAX_INTERFACES, encode

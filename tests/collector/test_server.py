@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from netstat_cli.collector.server import MAX_BODY, MAX_HEADERS, MAX_LINE, Address, Server
+from netstat_cli.collector.incoming import MAX_BODY, MAX_HEADERS, MAX_LINE
+from netstat_cli.collector.server import Address, Server
 from netstat_cli.errors import NetcliError
 from netstat_cli.store.appending import Disk
 from netstat_cli.wire import encode
@@ -250,11 +251,11 @@ class SlowDisk(Disk):
 
 def test_finishing_answers_what_was_taken(tmp_path: Path) -> None:
     """A request that was taken before the end is stored and answered, while new connections are refused; then the
-    connection is closed."""
+    connection is closed. (A packed one is unpacked in a thread of its own, so that the server can go on to its end.)"""
     disk = SlowDisk()
     with Running(tmp_path / "store", disk=disk) as collector:
         connection = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=10)
-        connection.request("POST", "/api/v1/samples", LINE)
+        connection.request("POST", "/api/v1/samples", PACKED, {"Content-Encoding": "gzip"})
         assert disk.reached.wait(10)
         finishing = threading.Thread(target=collector.finish)
         finishing.start()
