@@ -23,6 +23,7 @@ ROWS = [
     ("collector", "transport", "render", "exporters"),
     ("series", "sampler", "reader", "report", "importing"),
     ("store", "sources"),
+    ("repeats",),
     ("wire", "counters"),
     ("topology",),
     ("model", "errors", "times"),

@@ -88,7 +88,7 @@ def command(
         signal.signal(number, lambda *_: stop.set())
     folder = data_dir(data)
     with Writer(folder, "netcli serve", warn) as writer:
-        live = Live(writer.latest.values(), now())
+        live = Live(writer.latest, now())
         collector = Collector(folder, writer, live, Thresholds(warning_after, offline_after))
         server = Server(listen, collector, warn, access, tls)
         finish = serve_in_thread(server)

@@ -4,12 +4,12 @@ sender's clock."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from netstat_cli.model import Interface, Sample
+from netstat_cli.model import Sample
+from netstat_cli.repeats import Repeat, sample_of
 from netstat_cli.times import MINUTE, SECOND
-from netstat_cli.topology import uplinks
 
 WARNING_AFTER = MINUTE
 OFFLINE_AFTER = 2 * MINUTE
@@ -31,43 +31,46 @@ class Thresholds(NamedTuple):
 class Node(NamedTuple):
     """A server as it is known now."""
 
-    sample: Sample
+    newest: Sample | Repeat
     arrived: int
 
     @property
-    def uplinks(self) -> list[Interface]:
-        """The interfaces that count."""
-        return uplinks(self.sample.interfaces or ())
+    def sample(self) -> Sample:
+        """Its newest sample."""
+        return sample_of(self.newest)
 
 
 class Live:
-    """Written by whoever stores samples, read by everybody."""
+    """When each server was last heard of. Written by whoever stores samples, read by everybody."""
 
-    def __init__(self, latest: Iterable[Sample], at: int) -> None:
-        """`latest`: the newest stored samples, taken to have arrived when they were sampled."""
+    def __init__(self, latest: Mapping[str, Sample | Repeat], at: int) -> None:
+        """`latest`: the newest sample of every server, kept by the store; those that are there now are taken to have
+        arrived when they were sampled."""
         self._lock = threading.Lock()
-        self._nodes = {sample.server_id: Node(sample, min(sample.timestamp, at)) for sample in latest}
+        self._latest = latest
+        self._arrived = {name: min(newest.timestamp, at) for name, newest in latest.items()}
 
-    def saw(self, sample: Sample, at: int) -> None:
-        """A sample was stored."""
+    def saw(self, names: Iterable[str], at: int) -> None:
+        """Samples of these servers were stored."""
+        arrived = dict.fromkeys(names, at)
         with self._lock:
-            known = self._nodes.get(sample.server_id)
-            newest = known.sample if known and known.sample.timestamp > sample.timestamp else sample
-            self._nodes[sample.server_id] = Node(newest, at)
+            self._arrived.update(arrived)
 
     def forget(self, name: str) -> bool:
         """Drops a server until it speaks again; whether it was there."""
         with self._lock:
-            return self._nodes.pop(name, None) is not None
+            return self._arrived.pop(name, None) is not None
 
     def node(self, name: str) -> Node | None:
         """One server."""
-        return self._nodes.get(name)
+        newest, arrived = self._latest.get(name), self._arrived.get(name)
+        return Node(newest, arrived) if newest is not None and arrived is not None else None
 
     def nodes(self) -> list[Node]:
         """All of them, by name."""
         with self._lock:
-            return [self._nodes[name] for name in sorted(self._nodes)]
+            names = sorted(self._arrived)
+        return [node for name in names if (node := self.node(name)) is not None]
 
 
 def ago(silence: int) -> str:

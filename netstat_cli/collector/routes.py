@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from itertools import pairwise
 from typing import NamedTuple
@@ -14,19 +14,20 @@ from netstat_cli.collector.live import Live, Node, Thresholds, ago
 from netstat_cli.errors import InvalidSample, Problem, UsageProblem
 from netstat_cli.model import Sample
 from netstat_cli.reader import store_reader
+from netstat_cli.repeats import Repeat
 from netstat_cli.series import MOST_EDGES, points, to_wire
 from netstat_cli.store.history import open_history
 from netstat_cli.store.writer import Stored, Writer
 from netstat_cli.times import LAST_MOMENT, SECOND, format_timestamp, now, parse_duration
-from netstat_cli.topology import INTEGRATED
-from netstat_cli.wire import decode, encode, is_server_id, parse_json, sample_from
+from netstat_cli.topology import INTEGRATED, uplinks
+from netstat_cli.wire import encode, is_server_id, parse_json, sample_from
 
 DEFAULT_POINTS, MOST_POINTS = 30, 1000
 MOST_LINES = 20_000
 LONGEST_LINE = 4 << 20
 MOST_SERVERS = 20_000
 STORING = frozenset({"/api/v1/samples", "/api/v1/agents/heartbeat", "/api/nodes"})
-SMALL_BODY = 1 << 15
+SMALL_BODY = 1 << 18
 """Some 30 lines, a millisecond or two."""
 LONGEST_PERIOD = 100 * 365 * 86400 * SECOND
 INTEGRATED_NAME = "total"
@@ -49,7 +50,7 @@ class Collector(NamedTuple):
     live: Live
     thresholds: Thresholds
 
-    def store(self, samples: list[Sample], reply: Callable[[list[Stored]], Response]) -> Later:
+    def store(self, samples: Sequence[Sample | Repeat], reply: Callable[[list[Stored]], Response]) -> Later:
         """Hands samples to the store; once they are on disk they are in the live view, and `reply` is the answer.
         Raises StoreError and HttpError."""
         known = self.writer.latest
@@ -61,10 +62,8 @@ class Collector(NamedTuple):
         ticket = self.writer.submit(samples)
 
         def stored() -> Response:
-            outcome, at = ticket.wait(), now()
-            for one in outcome:
-                if one.error is None:
-                    self.live.saw(one.sample, at)
+            outcome = ticket.wait()
+            self.live.saw([one.sample.server_id for one in outcome if one.error is None], now())
             return reply(outcome)
 
         return stored
@@ -86,7 +85,7 @@ class Collector(NamedTuple):
 def post_samples(collector: Collector, request: Request) -> Later:
     """Many lines: the good ones are stored, the others named with their number and what is wrong."""
     _require_body(request, _LINE_TYPES)
-    incoming: dict[int, Sample] = {}
+    incoming: dict[int, Sample | Repeat] = {}
     errors: dict[int, str] = {}
     lines = request.body.split(b"\n")
     if len(lines) > MOST_LINES:
@@ -97,14 +96,14 @@ def post_samples(collector: Collector, request: Request) -> Later:
             errors[number] = f"has over {LONGEST_LINE >> 20} MiB, which no sample needs"
         elif text := line.strip():
             try:
-                incoming[number] = decode(text)
+                incoming[number] = collector.writer.read(text)
             except InvalidSample as error:
                 errors[number] = error.message
 
     def reply(outcome: list[Stored]) -> Response:
         refused = {number: one.error.message for number, one in zip(incoming, outcome, strict=True) if one.error}
-        accepted = sum(one.is_new for one in outcome)
-        duplicates = sum(not one.is_new and one.error is None for one in outcome)
+        accepted = sum([one.is_new for one in outcome])
+        duplicates = len(outcome) - accepted - len(refused)
         rejected = [{"line": number, "error": error} for number, error in sorted((errors | refused).items())]
         return answer({"accepted": accepted, "duplicates": duplicates, "rejected": rejected})
 
@@ -320,7 +319,8 @@ def _server(collector: Collector, node: Node) -> dict[str, object]:
 
 
 def _node(collector: Collector, node: Node) -> dict[str, object]:
-    sample, extra, counted = node.sample, node.sample.extra or {}, node.uplinks
+    sample = node.sample
+    extra, counted = sample.extra or {}, uplinks(sample.interfaces or ())
     silence = now() - node.arrived
     return {
         "name": sample.server_id,

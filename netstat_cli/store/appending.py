@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
+import re
 import resource
 from collections import OrderedDict
 
@@ -24,6 +26,21 @@ class Disk:
     def sync(self, fd: int) -> None:
         """fdatasync(2)."""
         os.fdatasync(fd)
+
+    def sync_all(self, folder: str) -> bool:
+        """syncfs(2) of the file system that a folder is on; False where there is none that tells of errors. Raises
+        OSError."""
+        ctypes = importlib.import_module("ctypes")
+        libc = ctypes.CDLL(None, use_errno=True)
+        if _kernel() < (5, 8) or not hasattr(libc, "syncfs"):
+            return False
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if libc.syncfs(fd) < 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        finally:
+            os.close(fd)
+        return True
 
 
 class AppendFile:
@@ -46,9 +63,9 @@ class AppendFile:
         """Adds whole lines, not yet durable. Raises OSError, and then the file is as it was before."""
         before = (self.size, self.last_timestamp)
         try:
-            rest = memoryview(lines)
-            while rest:
-                rest = rest[self._disk.write(self._fd, rest) :]
+            written = self._disk.write(self._fd, lines)
+            while written < len(lines):
+                written += self._disk.write(self._fd, memoryview(lines)[written:])
         except OSError:
             self.cut(*before)
             raise
@@ -113,6 +130,11 @@ def store_error(path: str, error: OSError) -> StoreError:
         hint = "free some space; senders keep what was not acknowledged and send it again"
         return StoreFull(f"no space left to store samples in {os.path.dirname(path)}", hint=hint)
     return StoreError(f"cannot store samples in {path}: {error.strerror}", hint="nothing of it was acknowledged")
+
+
+def _kernel() -> tuple[int, ...]:
+    """The kernel's version; before Linux 5.8 syncfs told of no errors (man 2 syncfs)."""
+    return tuple([int(number) for number in re.findall(r"\d+", os.uname().release)[:2]])
 
 
 def _open_or_create(path: str) -> tuple[int, bool]:

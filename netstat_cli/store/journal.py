@@ -18,6 +18,8 @@ from netstat_cli.store.appending import AppendFile, Disk
 from netstat_cli.store.layout import sync_folder
 
 LIMIT = 32 << 20
+MANY = 32
+"""From so many files on, one sync of the whole file system costs less than one of each."""
 
 
 class Journal:
@@ -87,11 +89,12 @@ class Journal:
     def _settle(self, paths: set[str], journal: str) -> bool:
         """Syncs the files and removes their journal; whether it could."""
         try:
-            for path in paths:
-                self._sync(path)
-            folders = {os.path.dirname(path) for path in paths}
-            for folder in folders | {os.path.dirname(journal)}:
-                sync_folder(folder)
+            if len(paths) < MANY or not self._disk.sync_all(os.path.dirname(journal)):
+                for path in paths:
+                    self._sync(path)
+                for folder in {os.path.dirname(path) for path in paths}:
+                    sync_folder(folder)
+            sync_folder(os.path.dirname(journal))
             if os.path.exists(journal):
                 os.unlink(journal)
         except OSError as error:

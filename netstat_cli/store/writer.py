@@ -10,13 +10,14 @@ import fcntl
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
 from netstat_cli.counters import complete, fell
 from netstat_cli.errors import InvalidSample, NetcliError, Problem, StoreError, StoreLocked
 from netstat_cli.model import Sample
+from netstat_cli.repeats import Forms, Repeat, begin, follow, sample_of
 from netstat_cli.store.appending import AppendFiles, Disk, store_error
 from netstat_cli.store.history import open_history
 from netstat_cli.store.journal import Journal
@@ -33,7 +34,7 @@ Warn = Callable[[str], None]
 class Stored(NamedTuple):
     """What became of a sample: as it was stored, or not because the store had one of that server and time already."""
 
-    sample: Sample
+    sample: Sample | Repeat
     is_new: bool
     error: InvalidSample | None = None
     """Why no line can be made of it."""
@@ -42,7 +43,7 @@ class Stored(NamedTuple):
 class Ticket:
     """Samples on their way to the disk, for whoever handed them in."""
 
-    def __init__(self, writer: Writer, samples: list[Sample]) -> None:
+    def __init__(self, writer: Writer, samples: Sequence[Sample | Repeat]) -> None:
         self.samples = samples
         self.outcome = [Stored(sample, False) for sample in samples]
         self.error: NetcliError | None = None
@@ -96,7 +97,9 @@ class Writer:
         self._journal = Journal(data, disk, warn)
         self._known: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
         self._places: dict[str, _Place] = {}
-        self.latest: dict[str, Sample] = {}
+        self.read = Forms().read
+        """Reads a line that is to be stored. Raises InvalidSample."""
+        self.latest: dict[str, Sample | Repeat] = {}
         """The newest sample of every server: its next one is completed from it, and the live view begins with it."""
         try:
             self._recover(warn)
@@ -111,11 +114,11 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def append(self, samples: list[Sample]) -> list[Stored]:
+    def append(self, samples: Sequence[Sample | Repeat]) -> list[Stored]:
         """Hands samples in and waits for them. Raises StoreError."""
         return self.submit(samples).wait()
 
-    def submit(self, samples: list[Sample]) -> Ticket:
+    def submit(self, samples: Sequence[Sample | Repeat]) -> Ticket:
         """Hands samples in, to be written with the next group. Raises StoreError."""
         ticket = Ticket(self, samples)
         with self._queue:
@@ -250,10 +253,9 @@ class Writer:
             else:
                 self.latest[server_id] = decode(last.text)
 
-    def _place(self, sample: Sample, ticket: Ticket, batches: dict[str, _Batch]) -> Stored:
+    def _place(self, sample: Sample | Repeat, ticket: Ticket, batches: dict[str, _Batch]) -> Stored:
         """Finds the file for a sample and puts its line there, unless the store has it."""
-        sample = complete(sample, self._sample_before(sample))
-        line = encode(sample)
+        sample, line = self._complete(sample)
         server_id, moment = sample.server_id, sample.timestamp
         if server_id in RESERVED:
             raise InvalidSample(
@@ -279,10 +281,21 @@ class Writer:
         latest = self.latest.get(server_id)
         if latest is None or latest.timestamp < moment:
             self.latest[server_id] = sample
-        elif day_of(latest.timestamp) != day and _is_older(latest, sample):
+        elif day_of(latest.timestamp) != day and _is_older(sample_of(latest), sample_of(sample)):
             # The clock was set back over midnight: an empty late file has that day looked into for what is mistimed.
             self._files.get(day_path(self._data, server_id, day_of(latest.timestamp), LATE))
         return Stored(sample, True)
+
+    def _complete(self, sample: Sample | Repeat) -> tuple[Sample | Repeat, bytes]:
+        """A sample as it is stored, and its line."""
+        before = self._sample_before(sample)
+        if isinstance(sample, Repeat) and follow(sample, before):
+            return sample, sample.line
+        whole = complete(sample_of(sample), None if before is None else sample_of(before))
+        if not isinstance(sample, Repeat):
+            return whole, encode(whole)
+        begin(sample, whole)
+        return sample, sample.line
 
     def _place_of(self, server_id: str, moment: int) -> _Place:
         place = self._places.get(server_id)
@@ -317,13 +330,13 @@ class Writer:
         self._known.move_to_end(key)
         return times
 
-    def _sample_before(self, sample: Sample) -> Sample | None:
+    def _sample_before(self, sample: Sample | Repeat) -> Sample | Repeat | None:
         """What to complete a sample from. A late one begins runs of its own, which is harmless; but where counters are
         integrated, they go on from those that were stored before it."""
         latest = self.latest.get(sample.server_id)
         if latest is None or latest.timestamp < sample.timestamp:
             return latest
-        if all(interface.kind != INTEGRATED for interface in sample.interfaces or ()):
+        if all(interface.kind != INTEGRATED for interface in sample_of(sample).interfaces or ()):
             return None
         with open_history(self._data, sample.server_id) as history:
             before = history.floor(sample.timestamp - 1)

@@ -37,7 +37,7 @@ class Running:
         self.data = data
         self.warnings: list[str] = []
         self.writer = Writer(str(data), "the tests", self.warnings.append, disk)
-        self.live = Live(self.writer.latest.values(), now())
+        self.live = Live(self.writer.latest, now())
         collector = Collector(str(data), self.writer, self.live, thresholds or Thresholds())
         self.server = Server(Address("127.0.0.1", 0), collector, self.warnings.append)
         self.url, self.port = self.server.url, self.server.server_port

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from netstat_cli.collector.incoming import MAX_BODY
 from netstat_cli.collector.live import Live, Thresholds
 from netstat_cli.collector.routes import MOST_SERVERS, Collector
-from netstat_cli.collector.incoming import MAX_BODY
 from netstat_cli.collector.server import Address, Limits, Server, serve_in_thread
 from netstat_cli.store.writer import Writer
 from netstat_cli.times import now
@@ -43,7 +43,7 @@ def strict(tmp_path: Path) -> Iterator[Server]:
     """A collector that is short of everything."""
     warnings: list[str] = []
     with Writer(str(tmp_path / "store"), "the tests", warnings.append) as writer:
-        collector = Collector(str(tmp_path / "store"), writer, Live([], now()), Thresholds())
+        collector = Collector(str(tmp_path / "store"), writer, Live(writer.latest, now()), Thresholds())
         server = Server(Address("127.0.0.1", 0), collector, warnings.append, limits=SHORT)
         finish = serve_in_thread(server)
         yield server

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from netstat_cli.collector.live import Live, Thresholds, ago
+from netstat_cli.model import Sample
+from netstat_cli.repeats import Repeat
 from netstat_cli.times import DAY, HOUR, MINUTE, SECOND, now
 from netstat_cli.wire import encode
 from tests.collector.conftest import Running
@@ -52,9 +54,11 @@ def test_silence_in_words(silence: int, said: str) -> None:
 
 def test_a_node_is_its_newest_sample_and_when_one_last_arrived() -> None:
     """A late sample is a sign of life, but not the newest; nodes are listed by name."""
-    live = Live([sample(0, server="web2")], T0)
-    live.saw(sample(10, server="web1"), T0 + 11_000)
-    live.saw(sample(5, server="web1"), T0 + 12_000)
+    latest: dict[str, Sample | Repeat] = {"web2": sample(0, server="web2")}
+    live = Live(latest, T0)
+    latest["web1"] = sample(10, server="web1")
+    live.saw(["web1"], T0 + 11_000)
+    live.saw(["web1"], T0 + 12_000)
     assert [(node.sample.server_id, node.sample.timestamp, node.arrived) for node in live.nodes()] == [
         ("web1", T0 + 10_000, T0 + 12_000),
         ("web2", T0, T0),
@@ -64,13 +68,13 @@ def test_a_node_is_its_newest_sample_and_when_one_last_arrived() -> None:
 def test_stored_samples_arrived_when_they_were_taken_but_never_later_than_now() -> None:
     """At the start the newest stored sample counts as arrived at its own time; a clock that runs ahead cannot keep a
     dead node online."""
-    live = Live([sample(0, server="web1"), sample(9999, server="fast")], T0 + 60_000)
+    live = Live({"web1": sample(0, server="web1"), "fast": sample(9999, server="fast")}, T0 + 60_000)
     assert [(node.sample.server_id, node.arrived) for node in live.nodes()] == [("fast", T0 + 60_000), ("web1", T0)]
 
 
 def test_a_forgotten_node_was_there_once() -> None:
     """Forgetting tells whether there was anything to forget."""
-    live = Live([sample(0)], T0)
+    live = Live({"web1": sample(0)}, T0)
     assert [live.forget("web1"), live.forget("web1"), live.node("web1")] == [True, False, None]
 
 
