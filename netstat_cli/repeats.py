@@ -28,7 +28,7 @@ PLAIN_NUMBER = 1e15
 
 _VALUE = re.compile(rb'":((?!0\d)\d++(?:\.\d++)?+|"\d{4}-[\d:.TZ+ -]*+")')
 _SERVER = re.compile(rb'"server_id":"([^"]*)"')
-_MARK = re.compile(rb"1000000\d{6}(?:\.5)?|2001-09-09T\d\d:\d\d:\d\d\.\d{3}Z")
+_MARK = re.compile(rb'1000000\d{6}(?:\.5)?|"2001-09-09T\d\d:\d\d:\d\d\.\d{3}Z"')
 _MARKS = 1_000_000_000_000
 """Marks are numbers of thirteen digits that nobody sends, or that many milliseconds after the epoch."""
 
@@ -172,7 +172,7 @@ def follow(cur: Repeat, prev: Sample | Repeat | None) -> bool:
         rates = [sum([counted[place] for place in places]) / elapsed for places in trail.rates]
         if max(rates) >= PLAIN_NUMBER:
             return False
-    cur.line = trail.template % trail.order([*cur.values, format_timestamp(cur.timestamp).encode(), *rates])
+    cur.line = trail.template % trail.order([*cur.values, b'"%b"' % format_timestamp(cur.timestamp).encode(), *rates])
     cur.trail, cur.values = trail, []
     return True
 
@@ -206,7 +206,7 @@ def _rate_places(sample: Sample) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _template(line: bytes, moment: int, numbers: int) -> tuple[bytes, list[int]]:
     """A marked line with a gap for each mark, and which value belongs into which. After the line's own numbers come the
     timestamp and the rates, which are the only ones that are not text yet."""
-    stamp = format_timestamp(moment).encode()
+    stamp = b'"%b"' % format_timestamp(moment).encode()
     places = [numbers if mark == stamp else _place(mark) for mark in _MARK.findall(line)]
     first, *others = [part.replace(b"%", b"%%") for part in _MARK.split(line)]
     gaps = [(b"%.1f" if place > numbers else b"%b") + part for place, part in zip(places, others, strict=True)]
@@ -220,7 +220,7 @@ def _mark(place: int, number: bytes) -> bytes:
 
 
 def _place(mark: bytes) -> int:
-    moment = parse_timestamp(mark.decode()) if b"T" in mark else int(mark.partition(b".")[0])
+    moment = parse_timestamp(_time(mark)) if _is_time(mark) else int(mark.partition(b".")[0])
     return moment - _MARKS
 
 

@@ -44,7 +44,8 @@ def command() -> None:
     data = tempfile.mkdtemp(prefix="netcli-demo-")
     server_id, hostname = this_host()
     with Writer(data, "netcli demo", warn) as writer:
-        server = Server(Address("127.0.0.1", 0), Collector(data, writer, Live(writer.latest, now()), Thresholds()), warn)
+        collector = Collector(data, writer, Live(writer.latest, now()), Thresholds())
+        server = Server(Address("127.0.0.1", 0), collector, warn)
         finish = serve_in_thread(server)
         click.echo(f"collector  {server.url}, storing in {data}")
         click.echo(f"samples    {SAMPLES} of this machine's interfaces, one each {INTERVAL}s, sent over HTTP …")
