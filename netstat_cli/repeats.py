@@ -27,6 +27,7 @@ PLAIN_NUMBER = 1e15
 """A float from ten times this on is spelled with an exponent."""
 
 _VALUE = re.compile(rb'":((?!0\d)\d++(?:\.\d++)?+|"\d{4}-[\d:.TZ+ -]*+")')
+_AFTER = (b",", b"}", b"]", b" ")
 _SERVER = re.compile(rb'"server_id":"([^"]*)"')
 _MARK = re.compile(rb'1000000\d{6}(?:\.5)?|"2001-09-09T\d\d:\d\d:\d\d\.\d{3}Z"')
 _MARKS = 1_000_000_000_000
@@ -229,6 +230,8 @@ def form_of(line: bytes, sample: Sample) -> Form | None:
     if b"\\" in line or b"\0" in line:  # so that what looks like the value of a key is one
         return None
     text, numbers = _cut(line)
+    if not all(rest[:1] in _AFTER for rest in text.split(b"\0")[1:]):  # so that it is all of the value
+        return None
     try:
         fixed = {place: numbers[place] for place in _fixed(_marked(text, numbers, {}))}
         marked = _marked(text, numbers, fixed)

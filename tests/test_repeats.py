@@ -126,6 +126,7 @@ def answered(read: Callable[[bytes], Sample | Repeat], line: bytes) -> Sample | 
         (b'"agent_version":"1.0.0"', b'"note":"1000000000003 %b %s \xe2\x82\xac"'),
         (b'"metrics":', b'"timestamp":"2026-11-21T12:00:00Z","metrics":'),
         (b'"cpu_percent"', b'"timestamp":"2026-11-21T12:00:00Z","cpu_percent"'),
+        (b'"agent_version"', b'"huge":1e300,"v"'),
         (b'"tx_bytes":5', b'"tx_bytes":5,"tx_bytes":6'),
         (b'"is_up":true', b'"is_up":true,"kind":"integrated"'),
         (b'"is_up":true', b'"is_up":true,"ifindex":3,"speed_mbps":0,"start":"2026-11-21T11:00:00Z"'),

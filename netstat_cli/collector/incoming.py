@@ -49,6 +49,11 @@ class Incoming:
         """Takes what came."""
         self._buffer += data
 
+    @property
+    def has_more(self) -> bool:
+        """Whether something came that belongs to no request yet."""
+        return len(self._buffer) > 0
+
     def next(self) -> Request | None:
         """The next request, if all of it is there. Raises HttpError, after which the connection is of no use."""
         return next(self._requests)

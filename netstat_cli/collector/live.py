@@ -10,6 +10,7 @@ from typing import NamedTuple
 from netstat_cli.model import Sample
 from netstat_cli.repeats import Repeat, sample_of
 from netstat_cli.times import MINUTE, SECOND
+from netstat_cli.wire import encode
 
 WARNING_AFTER = MINUTE
 OFFLINE_AFTER = 2 * MINUTE
@@ -38,6 +39,11 @@ class Node(NamedTuple):
     def sample(self) -> Sample:
         """Its newest sample."""
         return sample_of(self.newest)
+
+    @property
+    def line(self) -> bytes:
+        """The line of its newest sample."""
+        return encode(self.newest) if isinstance(self.newest, Sample) else self.newest.line
 
 
 class Live:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from itertools import pairwise
 from typing import NamedTuple
 
-from netstat_cli.collector.http import HttpError, Later, Request, Response, answer
+from netstat_cli.collector.http import HttpError, Later, Request, Response, answer, answer_list
 from netstat_cli.collector.live import Live, Node, Thresholds, ago
 from netstat_cli.errors import InvalidSample, Problem, UsageProblem
 from netstat_cli.model import Sample
@@ -20,7 +21,7 @@ from netstat_cli.store.history import open_history
 from netstat_cli.store.writer import Stored, Writer
 from netstat_cli.times import LAST_MOMENT, SECOND, format_timestamp, now, parse_duration
 from netstat_cli.topology import INTEGRATED, uplinks
-from netstat_cli.wire import encode, is_server_id, parse_json, sample_from
+from netstat_cli.wire import is_server_id, parse_json, sample_from
 
 DEFAULT_POINTS, MOST_POINTS = 30, 1000
 MOST_LINES = 20_000
@@ -175,7 +176,7 @@ def _json_object(request: Request) -> dict[str, object]:
 
 def get_servers(collector: Collector, _: Request) -> Response:
     """Every server with its latest sample."""
-    return answer([_server(collector, node) for node in collector.live.nodes()])
+    return answer_list(_server(collector, node) for node in collector.live.nodes())
 
 
 def get_server(collector: Collector, _: Request, server_id: str) -> Response:
@@ -249,7 +250,7 @@ def post_series(collector: Collector, request: Request, server_id: str) -> Respo
 
 def get_nodes(collector: Collector, _: Request) -> Response:
     """Every node with its status and rates."""
-    return answer([_node(collector, node) for node in collector.live.nodes()])
+    return answer_list(_node(collector, node) for node in collector.live.nodes())
 
 
 def get_node(collector: Collector, _: Request, server_id: str) -> Response:
@@ -303,18 +304,14 @@ def _moment(text: str | None, key: str) -> int:
 
 
 def _server(collector: Collector, node: Node) -> dict[str, object]:
-    sample = node.sample
-    line = parse_json(encode(sample))
+    line = json.loads(node.line)
+    kept = ("timestamp", "interval", *_RATES, "network_interfaces")
     return {
-        "id": sample.server_id,
-        "hostname": sample.hostname,
+        "id": line["server_id"],
+        "hostname": line.get("hostname"),
         "status": collector.thresholds.status(now() - node.arrived),
         "last_seen": format_timestamp(node.arrived),
-        "timestamp": format_timestamp(sample.timestamp),
-        "interval": sample.interval,
-        "network_rx_bytes_per_sec": sample.network_rx_bytes_per_sec,
-        "network_tx_bytes_per_sec": sample.network_tx_bytes_per_sec,
-        "network_interfaces": line.get("network_interfaces") if isinstance(line, dict) else None,
+        **{key: line.get(key) for key in kept},
     }
 
 

@@ -112,6 +112,8 @@ class Server(ThreadingHTTPServer):
         self._selector = selectors.DefaultSelector()
         self._kept: set[Connection] = set()
         self._given_back: deque[Connection] = deque()
+        self._more: list[Connection] = []
+        """Those that were answered and have sent more already."""
         self._bell, self._ringer = socket.socketpair()
         self.address_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         try:
@@ -146,6 +148,8 @@ class Server(ThreadingHTTPServer):
             except Exception as error:  # noqa: BLE001  one connection must not end the others
                 self._tell_once(f"a connection failed: {error!r}")
         self._round(0.0)
+        while self._more:
+            self._round(0.0)
         self._selector.close()
         self.server_close()
         with self._idle:
@@ -167,21 +171,20 @@ class Server(ThreadingHTTPServer):
 
     def _round(self, seconds: float) -> None:
         """Waits for something to come, and answers it."""
-        readable: list[Connection] = []
-        for key, _ in self._selector.select(seconds):
+        ready, self._more = dict.fromkeys(self._more), []
+        for key, _ in self._selector.select(0.0 if ready else seconds):
             if isinstance(key.fileobj, Connection):
-                readable.append(key.fileobj)
+                if key.fileobj not in ready:  # otherwise it has sent enough for now
+                    self._receive(key.fileobj)
+                    ready[key.fileobj] = None
             elif key.fileobj is self.socket:
                 self._accept()
             else:
                 self._bell.recv(RECEIVE)
-        for connection in readable:
-            self._receive(connection)
         while self._given_back:
-            readable.append(connection := self._given_back.popleft())
-            self._keep(connection)
-        while readable:
-            readable = self._answer(readable)
+            self._keep(connection := self._given_back.popleft())
+            ready[connection] = None
+        self._more = self._answer(ready)
 
     def _accept(self) -> None:
         """Takes new connections; when there are too many, with an answer that says so."""
@@ -243,10 +246,11 @@ class Server(ThreadingHTTPServer):
             connection.incoming.feed(data)
 
     def _answer(self, connections: Iterable[Connection]) -> list[Connection]:
-        """Answers what is there of requests; which connections may have more."""
+        """Answers one request of each, if it is there; which connections have sent more."""
         taken = [(one, request) for one in connections if (request := self._next_request(one)) is not None]
         begun = [(*one, self._begin(*one)) for one in taken]
-        return [one for one, request, part in begun if part is not None and self._end(one, request, part)]
+        answered = [one for one, request, part in begun if part is not None and self._end(one, request, part)]
+        return [one for one in answered if one.incoming.has_more]
 
     def _next_request(self, connection: Connection) -> Request | None:
         if connection not in self._kept or connection.is_refused:

@@ -250,3 +250,51 @@ def test_nothing_sent_reaches_a_terminal_or_a_log_raw(serve: type[Serving], run:
         assert not {"\x1b", "\x07", "\r", "\u202e"} & set(text)
         assert "netcli: forged" not in [line[:14] for line in text.splitlines()]
     assert (0, "netcli: stopped; everything that was accepted is stored\n") == serving.stop()
+
+
+def heartbeats(collector: Running, count: int) -> list[int]:
+    """The statuses of so many heartbeats of an agent that goes about its work."""
+    lines = [encode(sample(100 + number, interface(rx=number), server="busy")) for number in range(count)]
+    return [collector.request("POST", "/api/v1/agents/heartbeat", line).status for line in lines]
+
+
+def test_readers_that_do_not_read(collector: Running) -> None:
+    """Whoever asks for megabytes and then takes none of them holds up nobody who sends; and when it reads at last it
+    gets all of it."""
+    listed = [interface(f"veth{number}", rx=number) for number in range(1000)]
+    for server in range(20):
+        assert 1 == collector.samples(encode(sample(0, *listed, server=f"s{server}")))["accepted"]
+    with ExitStack() as stack:
+        readers = [stack.enter_context(socket.socket()) for _ in range(8)]
+        for reader in readers:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            reader.settimeout(30)
+            reader.connect(("127.0.0.1", collector.port))
+            reader.sendall(b"GET /api/v1/servers HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert {200} == set(heartbeats(collector, 100))
+        whole = [b"".join(iter(lambda: readers[0].recv(1 << 16), b"")), collector.request("GET", "/api/v1/servers")]
+    assert 21 == len(whole[1].json)
+    assert 20 <= len(json.loads(whole[0].partition(b"\r\n\r\n")[2]))
+
+
+def test_a_sender_that_never_reads_its_answers(collector: Running) -> None:
+    """It is cut off when the system keeps no more answers for it; what it sent until then is stored, and others are
+    served meanwhile."""
+    request = POST + b"Content-Length: %d\r\n\r\n" % len(LINE) + LINE
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(30)
+        deaf.connect(("127.0.0.1", collector.port))
+        with pytest.raises(ConnectionError):
+            for _ in range(100):
+                deaf.sendall(request * 1000)
+        assert {200} == set(heartbeats(collector, 10))
+    assert (1, []) == (collector.stored("web1")["2026-11-21.jsonl"].count("\n"), collector.warnings)
+
+
+def test_requests_of_a_hasty_client_are_answered_in_turn_with_those_of_others(collector: Running) -> None:
+    """A client that sends hundreds of requests without waiting gets as many answers, and another one is not kept until
+    they are done."""
+    request = POST + b"Content-Length: %d\r\n\r\n" % len(LINE) + LINE
+    last = request.replace(b"Host: x", b"Host: x\r\nConnection: close")
+    assert 300 == collector.raw(request * 299 + last).count(b"HTTP/1.1 200 OK")
