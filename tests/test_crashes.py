@@ -32,6 +32,8 @@ from tests.test_end_to_end import NETCLI
 from tests.transport.test_client import closed_port
 from tests.transport.test_spool import segments
 
+KILLS = 150
+
 
 def line(number: int, server: str) -> bytes:
     """A line without its newline; `number` is its seq."""
@@ -89,12 +91,12 @@ class Agent(threading.Thread):
 
 @pytest.mark.slow
 def test_a_collector_killed_under_load(tmp_path: Path, run: Run) -> None:  # noqa: F811
-    """kill -9 at 60 random moments while agents send: everything acknowledged is stored, nothing twice, no fault."""
+    """kill -9 at 150 random moments while agents send: everything acknowledged is stored, nothing twice, no fault."""
     port, data, chance = closed_port(), tmp_path / "data", random.Random(4)
     agents = [Agent(number, port) for number in range(4)]
     for agent in agents:
         agent.start()
-    for _ in range(60):
+    for _ in range(KILLS):
         with serving(data, port):
             time.sleep(chance.uniform(0, 0.4))  # the moment is the point
     for agent in agents:
@@ -114,11 +116,11 @@ def test_a_collector_killed_under_load(tmp_path: Path, run: Run) -> None:  # noq
 
 @pytest.mark.slow
 def test_a_sender_killed_under_load(tmp_path: Path, run: Run) -> None:  # noqa: F811
-    """kill -9 at 60 random moments: every line that was in the spool is stored, in order without a hole, once."""
+    """kill -9 at 150 random moments: every line that was in the spool is stored, in order without a hole, once."""
     folder, chance, spooled = tmp_path / "spool", random.Random(5), {}
     with Running(tmp_path / "data") as collector:
         command = [*NETCLI, "send", "--spool", str(folder), "--spool-max", "1MB", collector.url]
-        for number in range(60):
+        for number in range(KILLS):
             server = f"run{number}"
             with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as sender:
                 feeder = threading.Thread(target=feed, args=(sender, server), daemon=True)
@@ -136,6 +138,36 @@ def test_a_sender_killed_under_load(tmp_path: Path, run: Run) -> None:  # noqa: 
         assert not numbers or numbers[-1] == found[server][-1]
     assert [] == segments(folder)
     assert (0, "the store is sound\n", "") == run("store", "verify", "--data", tmp_path / "data")
+
+
+@pytest.mark.slow
+def test_both_ends_killed_at_once(tmp_path: Path, run: Run) -> None:  # noqa: F811
+    """kill -9 of the collector and of the sender in one moment, a hundred times: what the spool or the store had is in
+    the store in the end, in order without a hole, once."""
+    port, data, folder, chance = closed_port(), tmp_path / "data", tmp_path / "spool", random.Random(6)
+    command = [*NETCLI, "send", "--wait", "--spool", str(folder), "--spool-max", "256KB", f"http://127.0.0.1:{port}"]
+    had: dict[str, int] = {}
+    for number in range(100):
+        server = f"run{number}"
+        with (
+            serving(data, port),
+            subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as sender,
+        ):
+            feeder = threading.Thread(target=feed, args=(sender, server), daemon=True)
+            feeder.start()
+            until((data / server).exists)
+            time.sleep(chance.uniform(0, 0.1))  # the moment is the point
+            sender.kill()
+        feeder.join(20)
+        texts = [text for path in segments(folder) for text in path.read_bytes().split(b"\n")[:-1]]
+        spooled = [one["seq"] for one in map(json.loads, texts) if one["server_id"] == server]
+        with open_history(str(data), server) as history:
+            had[server] = max([*spooled, *[json.loads(one.text)["seq"] for one in history.lines(-1, 1 << 62)]])
+    with serving(data, port) as (url, _):
+        assert 0 == run("send", "--wait", "--spool", folder, url).returncode
+    assert {server: list(range(last + 1)) for server, last in had.items()} == stored(data)
+    assert [] == segments(folder)
+    assert (0, "the store is sound\n", "") == run("store", "verify", "--data", data)
 
 
 def feed(sender: subprocess.Popen[bytes], server: str) -> None:
