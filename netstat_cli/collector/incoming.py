@@ -13,10 +13,16 @@ from collections.abc import Callable, Generator, Mapping
 from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from netstat_cli.collector.http import HttpError, Request
 
+MAX_CONNECTIONS = 2000
+IDLE_SECONDS = 75.0  # between two requests
+HEAD_SECONDS = 10.0  # for a request line and its headers, however they trickle in
+BODY_SECONDS = 60.0
+RECEIVE = 1 << 16
 MAX_BODY = 16 << 20
 MAX_LINE = 8 << 10
 MAX_HEADERS = 64
@@ -32,6 +38,19 @@ class Phase(Enum):
     IDLE = "between two requests"
     HEAD = "a request line and its headers"
     BODY = "a body"
+
+
+class Limits(NamedTuple):
+    """How much one client may ask for: connections, and seconds."""
+
+    connections: int = MAX_CONNECTIONS
+    idle: float = IDLE_SECONDS
+    head: float = HEAD_SECONDS
+    body: float = BODY_SECONDS
+
+    def seconds(self, phase: Phase) -> float:
+        """How long a connection may be in this phase."""
+        return {Phase.IDLE: self.idle, Phase.HEAD: self.head, Phase.BODY: self.body}[phase]
 
 
 class Incoming:
@@ -60,7 +79,6 @@ class Incoming:
 
     def _read_requests(self) -> _Needs:
         while True:
-            self.phase = Phase.IDLE
             while not self._buffer:
                 yield None
             self.phase = Phase.HEAD
@@ -73,6 +91,7 @@ class Incoming:
             self._admit(path, headers)
             self.phase = Phase.BODY
             body = yield from self._body(method, headers)
+            self.phase = Phase.IDLE
             yield Request(method, path, query, headers, body, _closes(version, headers))
 
     def _line(self) -> Generator[None, None, bytes]:
@@ -193,6 +212,11 @@ def _bad_request(message: str) -> HttpError:
 def _too_large() -> HttpError:
     message = f"a body may have {MAX_BODY >> 20} MiB, also when unpacked; send the lines in smaller batches"
     return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", message)
+
+
+def too_slow() -> HttpError:
+    """The answer to a request that trickles in."""
+    return HttpError(HTTPStatus.REQUEST_TIMEOUT, "TIMEOUT", "the request came too slowly")
 
 
 def _too_many_headers() -> HttpError:

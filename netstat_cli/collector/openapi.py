@@ -6,14 +6,35 @@ from typing import Any
 
 from netstat_cli import __version__
 from netstat_cli.model import COUNTER_LIMIT
-from netstat_cli.wire import MAX_NAME, MAX_TEXT
+from netstat_cli.series import MOST_EDGES
+from netstat_cli.times import LAST_MOMENT, SECOND
+from netstat_cli.wire import MAX_INTERFACES, MAX_NAME, MAX_TEXT
 
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT}
 _COUNTER: Schema = {"type": "integer", "minimum": 0, "maximum": COUNTER_LIMIT - 1}
-_RATE: Schema = {"type": ["number", "null"], "minimum": 0, "description": "bytes per second"}
-_TIME: Schema = {"type": "string", "description": "RFC 3339, UTC", "examples": ["2026-11-21T15:39:28.075Z"]}
+_SUM: Schema = {"type": "integer", "minimum": 0, "description": "over the uplinks, so perhaps over 64 bits"}
+_RATE: Schema = {
+    "type": ["number", "null"],
+    "minimum": 0,
+    "exclusiveMaximum": COUNTER_LIMIT,
+    "description": "bytes per second",
+}
+_TIME: Schema = {
+    "type": "string",
+    "format": "date-time",
+    "description": "RFC 3339, UTC; from 1970 to 9999",
+    "examples": ["2026-11-21T15:39:28.075Z"],
+}
+_EPOCH_SECONDS: Schema = {
+    "type": "number",
+    "minimum": 0,
+    "maximum": LAST_MOMENT / SECOND,
+    "description": "seconds since the epoch",
+}
+_WHEN: Schema = {"anyOf": [_TIME, _EPOCH_SECONDS]}
+_INTERVAL: Schema = {"type": "number", "minimum": 0, "exclusiveMaximum": COUNTER_LIMIT, "description": "seconds"}
 _ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}
 _FOUR = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
 _RATES = {"network_rx_bytes_per_sec": _RATE, "network_tx_bytes_per_sec": _RATE}
@@ -71,14 +92,14 @@ _INTERFACE = _object(
 )
 _SAMPLE = _object(
     {
-        "timestamp": {"anyOf": [_TIME, {"type": "number", "description": "seconds since the epoch"}]},
+        "timestamp": _WHEN,
         "server_id": _ID,
         "hostname": _TEXT,
         "boot_id": _TEXT,
         "seq": _COUNTER,
-        "interval": {"type": "number", "minimum": 0, "description": "seconds"},
+        "interval": _INTERVAL,
         **_RATES,
-        "network_interfaces": {"type": ["array", "null"], "items": _ref("Interface")},
+        "network_interfaces": {"type": ["array", "null"], "items": _ref("Interface"), "maxItems": MAX_INTERFACES},
     },
     ["timestamp", "server_id"],
 )
@@ -107,16 +128,29 @@ _SERVER = _object(
         "last_seen": _TIME,
         "timestamp": _TIME,
         "first_timestamp": {**_TIME, "type": ["string", "null"]},
-        "interval": {"type": ["number", "null"], "description": "seconds"},
+        "interval": {**_INTERVAL, "type": ["number", "null"]},
         **_RATES,
-        "network_interfaces": {"type": ["array", "null"], "items": _ref("Interface")},
+        "network_interfaces": {"type": ["array", "null"], "items": _ref("Interface"), "maxItems": MAX_INTERFACES},
     }
 )
-_MOMENT: Schema = {"type": "integer", "minimum": 0, "description": "milliseconds since the epoch"}
+_DURATION: Schema = {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(ms|[smhdwy]))+$", "default": "1h"}
+_MOMENT: Schema = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": LAST_MOMENT,
+    "description": "milliseconds since the epoch",
+}
 _SERIES_QUERY = _object(
     {
         "interface": {"type": ["string", "null"], "description": "null: the node over its uplinks"},
-        "edges": {"type": "array", "items": _MOMENT, "minItems": 2, "description": "each later than the one before"},
+        "edges": {
+            "type": "array",
+            "items": _MOMENT,
+            "minItems": 2,
+            "maxItems": MOST_EDGES,
+            "uniqueItems": True,
+            "description": "each later than the one before",
+        },
     },
     ["edges"],
 )
@@ -138,7 +172,7 @@ _NODE = _object(
         "last_seen_timestamp": {"type": "number"},
         "network_interfaces": _list({"type": "string"}),
         **_RATES,
-        **dict.fromkeys(("network_errin", "network_errout", "network_dropin", "network_dropout"), _COUNTER),
+        **dict.fromkeys(("network_errin", "network_errout", "network_dropin", "network_dropout"), _SUM),
     }
 )
 _NODE_REPORT = _object(
@@ -146,7 +180,7 @@ _NODE_REPORT = _object(
         "name": _ID,
         "hostname": _TEXT,
         "internal_ip": _TEXT,
-        "timestamp": {"type": "number", "description": "seconds since the epoch"},
+        "timestamp": _WHEN,
         "network_interfaces": {"anyOf": [_list({"type": "string"}), _list(_ref("Interface"))]},
         **_RATES,
     },
@@ -154,7 +188,7 @@ _NODE_REPORT = _object(
 )
 _NUMBER: Schema = {"type": "number"}
 _POINT_RATES = dict.fromkeys(("rx_bytes_per_sec", "tx_bytes_per_sec"), _NUMBER)
-_POINT = _object({"timestamp": _TIME, **dict.fromkeys(("rx_bytes", "tx_bytes"), _COUNTER), **_POINT_RATES})
+_POINT = _object({"timestamp": _TIME, **dict.fromkeys(("rx_bytes", "tx_bytes"), _SUM), **_POINT_RATES})
 _SPARKLINE = _object(
     {
         "server_id": _ID,
@@ -232,7 +266,7 @@ DESCRIPTION: Schema = {
                 parameters=[
                     _IN_PATH,
                     _query("interface", {"type": "string"}, "one interface; without it the node's total"),
-                    _query("period", {"type": "string", "default": "1h"}, "30m, 1h, 7d, 365d"),
+                    _query("period", _DURATION, "30m, 1h, 7d, 365d"),
                     _query("points", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 30}, "how many"),
                 ],
             )

@@ -195,7 +195,7 @@ def test_a_client_that_sends_too_much_still_reads_why(collector: Running) -> Non
 
 def test_an_error_within_is_answered_and_told(collector: Running) -> None:
     """When the collector itself is broken, the client gets 500 and the operator the reason."""
-    collector.server.collector = collector.server.collector._replace(live=None)  # type: ignore[arg-type]
+    collector.server.answers.collector = collector.server.answers.collector._replace(live=None)  # type: ignore[arg-type]
     answer = collector.request("GET", "/api/nodes")
     detail = {"code": "INTERNAL", "message": "an error in the collector"}
     assert (500, {"detail": detail}) == (answer.status, answer.json)
@@ -223,7 +223,7 @@ def test_a_closed_store_answers_503(collector: Running) -> None:
 def test_a_port_in_use(collector: Running) -> None:
     """A second server on a port says so and how to choose another."""
     with pytest.raises(NetcliError) as caught:
-        Server(Address("127.0.0.1", collector.port), collector.server.collector, collector.warnings.append)
+        Server(Address("127.0.0.1", collector.port), collector.server.answers.collector, collector.warnings.append)
     assert f"cannot listen on 127.0.0.1:{collector.port}: Address already in use" == caught.value.message
     assert caught.value.hint == "another program listens there; choose another with --listen HOST:PORT"
 
