@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from operator import itemgetter, sub
 from typing import Any, NamedTuple
 
@@ -195,7 +196,13 @@ def begin(cur: Repeat, complete: Sample) -> None:
     wanted = {*range(form.numbers + (1 if rates is None else 3))} - {form.moment, *dict(form.fixed)}
     cur.line, cur.values = encode(complete), []
     if sorted(places) == sorted(wanted):
-        cur.trail = Trail(form, template, itemgetter(*places), rates)
+        cur.trail = Trail(form, template, _getter(*places), rates)
+
+
+@lru_cache(maxsize=1024)
+def _getter(*places: int) -> Any:
+    """Servers that are alike share it."""
+    return itemgetter(*places)
 
 
 def _rate_places(sample: Sample) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -244,7 +251,7 @@ def form_of(line: bytes, sample: Sample) -> Form | None:
         return None
     rest = {*range(len(numbers))} - {*growing, *others, moment, *fixed}
     loose = tuple([(place, _is_time(numbers[place])) for place in sorted(rest)])
-    whole = itemgetter(*growing, *others)
+    whole = _getter(*growing, *others)
     return Form(text, len(numbers), tuple(fixed.items()), moment, whole, len(growing), loose, sample.server_id)
 
 

@@ -81,14 +81,14 @@ def command(
         hostname,
         seconds,
     )
+    stopped = _until_terminated()
     with ExitStack() as stack:
         if store:
             sink = _store(stack, data_dir(data))
         elif peer:
-            sink = _send(stack, peer, credentials, spool, spool_max, spool_full == "drop-oldest")
+            sink = _send(stack, peer, credentials, spool, spool_max, spool_full == "drop-oldest", stopped)
         else:
             sink = _print
-        stopped = _until_terminated()
         for number in ticks(seconds or 1.0, count if seconds else count or 1, lambda left: not stopped.wait(left)):
             sample = sampler.take()
             if number == 0 and not sample.interfaces and include:
@@ -113,13 +113,20 @@ def _store(stack: ExitStack, data: str) -> Sink:
 
 
 def _send(
-    stack: ExitStack, peer: str, credentials: Credentials, folder: str | None, most: str, drop_oldest: bool
+    stack: ExitStack,
+    peer: str,
+    credentials: Credentials,
+    folder: str | None,
+    most: str,
+    drop_oldest: bool,
+    stopped: threading.Event,
 ) -> Sink:
     from netstat_cli.cli.send import Delivery, spool_folder
     from netstat_cli.transport.client import Client
 
     client = Client(peer, credentials.session())
-    return stack.enter_context(Delivery(client, folder or spool_folder(peer), most, drop_oldest, wait=False)).put
+    delivery = Delivery(client, folder or spool_folder(peer), most, drop_oldest, wait=False, stopped=stopped)
+    return stack.enter_context(delivery).put
 
 
 def _until_terminated() -> threading.Event:

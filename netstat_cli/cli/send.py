@@ -84,8 +84,17 @@ def command(
 class Delivery:
     """Keeps lines in a spool and delivers them from there, in the background."""
 
-    def __init__(self, client: Client, folder: str, most: str, drop_oldest: bool, wait: bool) -> None:
-        """`wait`: the end waits until the peer has everything. Raises UsageProblem and DeliveryError."""
+    def __init__(
+        self,
+        client: Client,
+        folder: str,
+        most: str,
+        drop_oldest: bool,
+        wait: bool,
+        stopped: threading.Event | None = None,
+    ) -> None:
+        """`wait`: the end waits until the peer has everything. `stopped`: once set, nobody waits for room any more.
+        Raises UsageProblem and DeliveryError."""
         try:
             size = parse_size(most)
         except ValueError as error:
@@ -96,6 +105,7 @@ class Delivery:
         self._spool = Spool(folder, size)
         self._drop_oldest = drop_oldest
         self._patient = wait
+        self._stopped = stopped or threading.Event()
         self._ending = threading.Event()
         self._trouble = Trouble()
         self._error: Exception | None = None
@@ -133,7 +143,7 @@ class Delivery:
 
     def add(self, lines: list[bytes]) -> None:
         """Returns once the lines are on disk; waits while the spool is full, unless the oldest are to be dropped.
-        Raises DeliveryError if they cannot be kept."""
+        Raises DeliveryError if they cannot be kept, and what ended the sending before its time."""
         if len(lines) > 1 and sum(map(len, lines)) > self._most // 4:
             middle = len(lines) // 2
             self.add(lines[:middle])
@@ -143,14 +153,16 @@ class Delivery:
         while True:
             try:
                 self._spool.add(lines, self._drop_oldest)
-                return
+                break
             except SpoolFull as error:
-                if not self._thread.is_alive():
-                    raise
+                if self._stopped.is_set() or not self._thread.is_alive():
+                    raise self._error or error from None
                 if not told:
                     warn(f"{error.message}: waiting until the peer takes some")
                     told = True
-                time.sleep(FULL_PAUSE)
+                self._stopped.wait(FULL_PAUSE)
+        if self._error is not None:
+            raise self._error
 
     def _run(self) -> None:
         try:
@@ -277,9 +289,11 @@ def say_tally(client: Client, tally: Tally) -> None:
 def _lines(files: Iterable[IO[bytes]]) -> Iterator[Numbered]:
     for file in files:
         origin = "-" if file is sys.stdin.buffer else getattr(file, "name", "-")
-        for number, line in enumerate(file, 1):
-            if text := line.strip():
-                yield Numbered(origin, number, text)
+        # Read in a thread that may still wait for a line when the program ends, which must not wait for `file`'s lock.
+        with open(file.fileno(), "rb", closefd=False) as own:
+            for number, line in enumerate(own, 1):
+                if text := line.strip():
+                    yield Numbered(origin, number, text)
 
 
 def _say_rejected(line: Numbered, error: str) -> None:

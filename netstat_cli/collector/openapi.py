@@ -107,7 +107,7 @@ _RECEIPT = _object(
     {
         "accepted": _COUNTER,
         "duplicates": _COUNTER,
-        "rejected": _list(_object({"line": _COUNTER, "error": _TEXT}, ["line", "error"])),
+        "rejected": _list(_object({"line": _COUNTER, "error": {"type": "string"}}, ["line", "error"])),
     },
     ["accepted", "duplicates", "rejected"],
 )

@@ -43,17 +43,24 @@ class Gathering:
 
     def __init__(self) -> None:
         self._lines: queue.Queue[Numbered | None] = queue.Queue(WAITING_LINES)
+        self._error: Exception | None = None
 
     def put(self, line: Numbered) -> None:
         """Adds a line."""
         self._lines.put(line)
 
-    def end(self) -> None:
-        """There will be no more."""
+    def end(self, error: Exception | None = None) -> None:
+        """There will be no more; `error` is why there is not."""
+        self._error = error
         self._lines.put(None)
 
     def batches(self) -> Iterator[list[Numbered]]:
-        """What has gathered, as soon as there is anything, until the end."""
+        """What has gathered, as soon as there is anything, until the end. Raises what ended it."""
+        yield from self._batches()
+        if self._error is not None:
+            raise self._error
+
+    def _batches(self) -> Iterator[list[Numbered]]:
         while (line := self._lines.get()) is not None:
             batch, size = [line], len(line.text)
             ended = False
@@ -81,7 +88,9 @@ def gather(lines: Iterable[Numbered]) -> Gathering:
         try:
             for line in lines:
                 gathering.put(line)
-        finally:
+        except Exception as error:  # noqa: BLE001  raised again where the batches are taken
+            gathering.end(error)
+        else:
             gathering.end()
 
     threading.Thread(target=read, name="reader", daemon=True).start()

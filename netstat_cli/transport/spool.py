@@ -17,11 +17,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from netstat_cli.errors import DeliveryError, InvalidSample
 from netstat_cli.store.appending import AppendFile, Disk
-from netstat_cli.store.layout import FILE_MODE, FOLDER_MODE
+from netstat_cli.store.layout import FILE_MODE, FOLDER_MODE, sync_folder
 from netstat_cli.wire import parse_json
 
 SEGMENTS = 16
@@ -92,10 +93,23 @@ class Spool:
             own = self._own
             if own is None or own.size > self._most // SEGMENTS:
                 own = self._begin_own()
-            own.append(text, -1)
-            own.sync()
+            self._write(own, text)
         except OSError as error:
             raise DeliveryError(f"cannot write to the spool {self.folder}: {error.strerror}") from error
+
+    def _write(self, own: AppendFile, text: bytes) -> None:
+        """Adds lines durably. Raises OSError; then they are taken back, and nothing more is added to that segment:
+        another process may have delivered some of them, and would take what follows in their place for delivered."""
+        before = own.size
+        try:
+            own.append(text, -1)
+            own.sync()
+        except OSError:
+            try:
+                own.cut(before, -1)
+            finally:
+                self._end_own()
+            raise
 
     def take_delivery(self) -> bool:
         """Makes this process the one that delivers; False if another one is."""
@@ -134,8 +148,8 @@ class Spool:
             if error is None:
                 sound.append(line)
             elif place > self._judged.get(segment, 0):
-                self.corrupt += 1
                 self.set_aside(line, error)
+                self.corrupt += 1
         if len(sound) < len(lines) and end > self._judged.get(segment, 0):
             self._judged[segment] = end
             self._write_acknowledged()
@@ -153,9 +167,12 @@ class Spool:
         """Keeps a line that cannot be delivered, with the reason."""
         described = {"error": error, "line": line.decode(errors="backslashreplace")}
         with open(f"{self.folder}/{_REJECTED}", "ab", opener=_opener) as file:
+            is_new = file.tell() == 0
             file.write(json.dumps(described).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        if is_new:
+            sync_folder(self.folder)
 
     def size(self) -> int:
         """Bytes of all segments."""
@@ -163,8 +180,12 @@ class Spool:
 
     def waiting(self) -> int:
         """Bytes that are not acknowledged yet."""
-        acknowledged = self._acknowledged if self._delivery_lock >= 0 else self._read_acknowledged()
-        return sum(self._size_of(segment) - acknowledged.get(segment, 0) for segment in self._segments())
+        acknowledged = self._delivered()
+        return sum(max(0, self._size_of(segment) - acknowledged.get(segment, 0)) for segment in self._segments())
+
+    def _delivered(self) -> dict[str, int]:
+        """How far into each segment the peer has everything, whoever delivers."""
+        return self._acknowledged if self._delivery_lock >= 0 else self._read_acknowledged()
 
     def _segments(self) -> list[str]:
         return sorted(name for name in os.listdir(self.folder) if name.endswith(_ENDING) and name != _REJECTED)
@@ -184,7 +205,12 @@ class Spool:
             if os.path.exists(path):
                 break
             os.close(self._own_lock)  # whoever delivers took the empty segment for one that is done
-        self._own = AppendFile(path, self._disk)
+        try:
+            sync_folder(self.folder)
+            self._own = AppendFile(path, self._disk)
+        except OSError:
+            os.close(self._own_lock)
+            raise
         return self._own
 
     def _end_own(self) -> None:
@@ -213,44 +239,39 @@ class Spool:
                 return
             self._end_own()
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with open(path, "rb") as file:
+            with open(path, "rb+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 file.seek(self._acknowledged.get(segment, 0))
                 rest = file.read()
-            if b"\n" in rest:
-                return
-            if rest:
-                self.set_aside(rest, "torn by a crash while it was written")
-            os.unlink(path)
-        except BlockingIOError:
+                if b"\n" in rest:
+                    return
+                if rest:
+                    self.set_aside(rest, "torn by a crash while it was written")
+                os.unlink(path)
+        except (BlockingIOError, FileNotFoundError):  # somebody adds to it, or dropped it meanwhile
             return
-        finally:
-            os.close(fd)
         self._judged.pop(segment, None)
         if self._acknowledged.pop(segment, None) is not None:
             self._write_acknowledged()
 
     def _drop_oldest(self) -> bool:
         """Drops the oldest segment that no other process still adds to; False if there is none."""
+        acknowledged = self._delivered()
         for segment in self._segments():
             path = f"{self.folder}/{segment}"
             if self._own is not None and self._own.path == path:
                 self._end_own()
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                with open(path, "rb") as file:
-                    file.seek(self._acknowledged.get(segment, 0))
-                    self.dropped += file.read().count(b"\n")
-                os.unlink(path)
+                with open(path, "rb+") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    file.seek(acknowledged.get(segment, 0))
+                    lines = file.read().count(b"\n")
+                    os.unlink(path)
             except BlockingIOError:
                 continue
-            finally:
-                os.close(fd)
+            except FileNotFoundError:  # another process delivered or dropped it: there may be room now
+                return True
+            self.dropped += lines
             self._acknowledged.pop(segment, None)
             return True
         return False
@@ -259,17 +280,31 @@ class Spool:
         try:
             with open(f"{self.folder}/acknowledged.json", "rb") as file:
                 found = json.loads(file.read())
-            self._judged = {str(segment): int(end) for segment, end in found["judged"].items()}
-            return {str(segment): int(end) for segment, end in found["acknowledged"].items()}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            return {}  # none yet, or torn: then lines are sent again
+            self._judged = self._places(found["judged"])
+            return self._places(found["acknowledged"])
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            self._judged = {}
+            return {}  # none yet, or damaged: then lines are sent again
+
+    def _places(self, found: dict[str, Any]) -> dict[str, int]:
+        """Those that are the end of a line; from any other one, lines would be skipped or torn."""
+        places = {}
+        for segment in self._segments():
+            if (end := int(found.get(segment, 0))) > 0:
+                with suppress(FileNotFoundError), open(f"{self.folder}/{segment}", "rb") as file:
+                    file.seek(end - 1)
+                    if file.read(1) == b"\n":
+                        places[segment] = end
+        return places
 
     def _write_acknowledged(self) -> None:
-        """Renamed into place but not synced: what a power failure takes back is only sent again."""
+        """Renamed into place but not synced: what a power failure takes back, or a full disk has no room for, is only
+        sent again. A disk can be full of what is delivered next."""
         path = f"{self.folder}/acknowledged.json"
-        with open(f"{path}.tmp", "wb", opener=_opener) as file:
-            file.write(json.dumps({"acknowledged": self._acknowledged, "judged": self._judged}).encode())
-        os.rename(f"{path}.tmp", path)
+        with suppress(OSError):
+            with open(f"{path}.tmp", "wb", opener=_opener) as file:
+                file.write(json.dumps({"acknowledged": self._acknowledged, "judged": self._judged}).encode())
+            os.rename(f"{path}.tmp", path)
 
 
 def _what_is_wrong(line: bytes) -> str | None:
