@@ -7,11 +7,12 @@ from functools import partial
 from typing import Protocol
 
 from netstat_cli.errors import NothingStored
+from netstat_cli.glance import needle
 from netstat_cli.model import Sample
 from netstat_cli.series import Series, equal_edges, interface_names, matching, series, uplink_names
 from netstat_cli.store.history import History, open_history
 from netstat_cli.store.layout import servers
-from netstat_cli.wire import decode, needle
+from netstat_cli.wire import decode
 
 NAME_EDGES = 60
 """Interfaces are looked for in the samples around so many moments of a span."""

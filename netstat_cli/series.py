@@ -15,12 +15,13 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from netstat_cli.counters import Growth, Seen, growth, max_gap, same_run
+from netstat_cli.glance import RunMark, head_of, interface_in, needle
 from netstat_cli.model import NO_TRAFFIC, Sample, Traffic, counters
 from netstat_cli.store.history import History
 from netstat_cli.store.segment import Line
 from netstat_cli.times import MINUTE, SECOND
 from netstat_cli.topology import uplinks
-from netstat_cli.wire import RunMark, decode, head_of, interface_in, needle
+from netstat_cli.wire import decode
 
 MOST_EDGES = 20_001
 """So many edges a collector answers at a time."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from json.encoder import encode_basestring
 from operator import itemgetter
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from netstat_cli.errors import InvalidSample, Problem
 from netstat_cli.model import COUNTER_LIMIT, Interface, Sample
@@ -218,7 +218,7 @@ class _Shape:
             return None
         if (start := values[self._start]) is not None:
             try:
-                values[self._start] = _known_time(start)
+                values[self._start] = known_time(start)
             except ValueError:
                 return None
         return Interface._make(self._pick(values))
@@ -353,12 +353,13 @@ def _server_id(value: object) -> str:
 
 def _timestamp(value: object) -> int:
     try:
-        return _known_time(value) if isinstance(value, str) else parse_timestamp(value)
+        return known_time(value) if isinstance(value, str) else parse_timestamp(value)
     except ValueError as error:
         raise _FieldError(str(error), "value_error.timestamp") from None
 
 
-_known_time = lru_cache(maxsize=4096)(parse_timestamp)  # the starts of runs come again with every sample
+known_time = lru_cache(maxsize=4096)(parse_timestamp)
+"""`parse_timestamp` for the starts of runs, which come again with every sample."""
 
 
 _SAMPLE_FIELDS: tuple[_Field, ...] = (
@@ -384,71 +385,3 @@ _INTERFACE_FIELDS: tuple[_Field, ...] = (
     ("lower", False, _names),
 )
 _INTERFACE_KEYS = frozenset([key for key, _, _ in _INTERFACE_FIELDS])
-
-
-# Looking into a canonical line without reading all of it.
-
-
-class Head(NamedTuple):
-    """What a line says before it comes to its interfaces."""
-
-    timestamp: int
-    boot_id: str | None
-    interval: float | None
-
-
-def head_of(line: bytes) -> Head:
-    """The head of a stored line."""
-    end = line.find(b',"network_interfaces":')
-    obj = json.loads(line if end < 0 else line[:end] + b"}")
-    return Head(_timestamp(obj["timestamp"]), obj.get("boot_id"), obj.get("interval"))
-
-
-def needle(name: str) -> bytes:
-    """The bytes with which an interface of this name begins in every stored line that has it."""
-    return b'{"name":' + json_text(name).encode() + b","
-
-
-def interface_in(line: bytes, needle: bytes) -> Interface | None:
-    """The interface that begins with the needle, if the stored line has it, without `master`, `lower` and unknown keys.
-    The others are not read, and the store's own writing is not checked again. Raises ValueError, KeyError or
-    InvalidSample for a damaged line."""
-    at = line.find(needle)
-    if at < 0:
-        return None
-    obj, _ = _DECODER.raw_decode(line[at:].decode())
-    get = obj.get
-    start = get("start")
-    return Interface(
-        obj["name"],
-        get("ifindex"),
-        get("kind"),
-        obj["is_up"],
-        get("speed_mbps"),
-        None if start is None else _known_time(start),
-        obj["rx_bytes"],
-        obj["tx_bytes"],
-        obj["rx_packets"],
-        obj["tx_packets"],
-        get("rx_errors"),
-        get("tx_errors"),
-        get("rx_dropped"),
-        get("tx_dropped"),
-    )
-
-
-class RunMark:
-    """Tells by a search for bytes whether a stored line continues a run."""
-
-    def __init__(self, interface: Interface, boot_id: str | None) -> None:
-        self._needle = needle(interface.name)
-        self._start = b"" if interface.start is None else b'"start":"%s"' % format_timestamp(interface.start).encode()
-        self._ifindex = b"" if interface.ifindex is None else b'"ifindex":%d,' % interface.ifindex
-        self._boot = b"" if boot_id is None else b'"boot_id":%s,' % json_text(boot_id).encode()
-
-    def __contains__(self, line: bytes) -> bool:
-        at = line.find(self._needle)
-        if at < 0 or not self._start:
-            return False
-        end = line.find(b',"rx_bytes":', at)
-        return line.find(self._start, at, end) > 0 and line.find(self._ifindex, at, end) > 0 and self._boot in line[:at]

@@ -13,14 +13,10 @@ from netstat_cli.errors import InvalidSample, Problem
 from netstat_cli.model import Interface, Sample
 from netstat_cli.times import LAST_MOMENT, parse_timestamp
 from netstat_cli.wire import (
-    Head,
     decode,
     encode,
-    head_of,
-    interface_in,
     is_canonical,
     is_server_id,
-    needle,
     parse_json,
     sample_from,
     to_server_id,
@@ -145,16 +141,6 @@ def test_a_sample_survives_its_line(one: Sample) -> None:
 
 
 @given(SAMPLES)
-def test_what_is_stored_can_be_looked_into(one: Sample) -> None:
-    """The head and each interface of a line can be had without reading all of it."""
-    line = encode(one)[:-1]
-    assert Head(one.timestamp, one.boot_id, one.interval) == head_of(line)
-    bare = tuple(interface._replace(master=None, lower=(), extra=None) for interface in one.interfaces or ())
-    assert bare == tuple(interface_in(line, needle(interface.name)) for interface in bare)
-    assert interface_in(line, needle("not there")) is None
-
-
-@given(SAMPLES)
 def test_a_line_of_encode_is_canonical(one: Sample) -> None:
     """What `encode` writes is read and written again as the same bytes."""
     line = encode(one)[:-1]
@@ -201,21 +187,6 @@ def test_a_line_with_its_keys_in_another_order_is_not_stored_as_it_came(moved: b
     line = DESIGN_LINE.replace(moved, b"").replace(behind, behind + b"," + moved.rstrip(b","))
     assert decode(line) == DESIGN_SAMPLE
     assert not is_canonical(line, decode(line))
-
-
-def test_names_elsewhere_in_a_line_are_no_interfaces() -> None:
-    """An object among the unknown keys that bears an interface's name is not mistaken for that interface."""
-    disk = {"disks": [{"name": "eth1", "size": 5}]}
-    peer = interface("eth0", start=T0, extra={"peer": {"name": "eth1", "mtu": 1500}})
-    eth1 = interface("eth1", 7, ifindex=3, start=T0)
-    lines = [encode(one)[:-1] for one in (sample(0, peer, eth1), sample(0, peer), sample(0)._replace(extra=disk))]
-    assert [eth1, None, None] == [interface_in(line, needle("eth1")) for line in lines]
-
-
-def test_the_head_of_a_line_ends_at_its_own_interfaces() -> None:
-    """A key `network_interfaces` inside an unknown object does not end the head of a line that has none itself."""
-    one = sample(0)._replace(interfaces=None, extra={"x": {"a": 1, "network_interfaces": []}})
-    assert Head(T0, "boot-1", 10.0) == head_of(encode(one)[:-1])
 
 
 # What is wrong is told field by field.

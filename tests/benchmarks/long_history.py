@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from netstat_cli.counters import Ledger
+from netstat_cli.glance import head_of, interface_in, needle
 from netstat_cli.model import NO_TRAFFIC, Sample, Traffic
 from netstat_cli.series import equal_edges, series
 from netstat_cli.store.history import open_history
 from netstat_cli.times import DAY, MINUTE, SECOND, now
-from netstat_cli.wire import head_of, interface_in, needle
 from tests.benchmarks.main_job import NETCLI, free_port, running
 from tests.benchmarks.table import Row, by_turns, milliseconds, process, ratio
 from tests.benchmarks.year import SERVER, make

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netstat_cli.errors import StoreError
+from netstat_cli.glance import needle
 from netstat_cli.store.history import OPEN_SEGMENTS, History, history_of, open_history
 from netstat_cli.store.layout import LATE, PLAIN, day_path
 from netstat_cli.store.segment import Line, MemorySegment
 from netstat_cli.times import DAY, day_of
-from netstat_cli.wire import encode, needle
+from netstat_cli.wire import encode
 from tests.given import T0, interface, sample
 
 
