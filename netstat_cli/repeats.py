@@ -27,9 +27,9 @@ LONGEST_NUMBER = 19
 PLAIN_NUMBER = 1e15
 """A float from ten times this on is spelled with an exponent."""
 
-_VALUE = re.compile(rb'":((?!0\d)\d++(?:\.\d++)?+|"\d{4}-[\d:.TZ+ -]*+")')
+_VALUE = re.compile(rb'": ?((?!0\d)\d++(?:\.\d++)?+|"\d{4}-[\d:.TZ+ -]*+")')
 _AFTER = (b",", b"}", b"]", b" ")
-_SERVER = re.compile(rb'"server_id":"([^"]*)"')
+_SERVER = re.compile(rb'"server_id": ?"([^"]*)"')
 _MARK = re.compile(rb'1000000\d{6}(?:\.5)?|"2001-09-09T\d\d:\d\d:\d\d\.\d{3}Z"')
 _MARKS = 1_000_000_000_000
 """Marks are numbers of thirteen digits that nobody sends, or that many milliseconds after the epoch."""

@@ -191,6 +191,15 @@ def test_what_does_not_follow(rx: int, second: int) -> None:
     same([*[heartbeat(s, s * 1000) for s in range(4)], heartbeat(second, rx), heartbeat(9, 1 << 63)])
 
 
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (",", ": ")])
+def test_spaces_between_keys_and_values_do_not_matter(separators: tuple[str, str]) -> None:
+    """Most libraries write a space after a colon; their lines have forms like those of the others."""
+    forms = Forms()
+    lines = [json.dumps(json.loads(heartbeat(s, s * 1000)), separators=separators).encode() for s in range(6)]
+    assert [False, False, True, True, True, True] == [isinstance(forms.read(line), Repeat) for line in lines]
+    same(lines)
+
+
 def test_lines_that_never_repeat() -> None:
     """Two forms in turn, another server in each line, no server at all, and a line of kilobytes are read whole."""
     forms = Forms()

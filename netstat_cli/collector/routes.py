@@ -29,7 +29,7 @@ LONGEST_LINE = 4 << 20
 MOST_SERVERS = 20_000
 STORING = frozenset({"/api/v1/samples", "/api/v1/agents/heartbeat", "/api/nodes"})
 SMALL_BODY = 1 << 18
-"""Some 30 lines, a millisecond or two."""
+"""Some 300 lines, ten milliseconds."""
 LONGEST_PERIOD = 100 * 365 * 86400 * SECOND
 INTEGRATED_NAME = "total"
 
