@@ -106,6 +106,7 @@ class Delivery:
         self._drop_oldest = drop_oldest
         self._patient = wait
         self._stopped = stopped or threading.Event()
+        self._told_full = -TELL_SECONDS
         self._ending = threading.Event()
         self._trouble = Trouble()
         self._error: Exception | None = None
@@ -149,7 +150,6 @@ class Delivery:
             self.add(lines[:middle])
             self.add(lines[middle:])
             return
-        told = False
         while True:
             try:
                 self._spool.add(lines, self._drop_oldest)
@@ -157,9 +157,9 @@ class Delivery:
             except SpoolFull as error:
                 if self._stopped.is_set() or not self._thread.is_alive():
                     raise self._error or error from None
-                if not told:
+                if time.monotonic() - self._told_full >= TELL_SECONDS:
+                    self._told_full = time.monotonic()
                     warn(f"{error.message}: waiting until the peer takes some")
-                    told = True
                 self._stopped.wait(FULL_PAUSE)
         if self._error is not None:
             raise self._error

@@ -179,7 +179,7 @@ def _receipt(url: str, response: requests.Response, sent: int) -> Receipt:
         )
     if status == 413:
         raise BatchTooLarge(f"{url} answered 413: {said(response)}")
-    if status in (400, 422):
+    if status == 422:
         raise LinesRefused(f"{url} answered {status}: {said(response)}", hint="is that address a netcli collector?")
     if status != 200:
         raise PeerRefused(f"{url} answered {status}: {said(response)}", hint="is that address a netcli collector?")

@@ -5,25 +5,24 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from netstat_cli.collector.incoming import MAX_BODY
+from netstat_cli.collector.routes import MOST_LINES
 from tests.cli.conftest import PATIENCE, PROGRAM, Run, Serving, text_of
 from tests.collector.conftest import Running
 from tests.given import interface, sample
-from tests.transport.test_client import Peer, Reply, closed_port, detail
-from tests.transport.test_spool import rejected, segments
+from tests.transport.test_client import Peer, Reply, closed_port, detail, taken
+from tests.transport.test_spool import rejected, spooled
 
 LINES = text_of([sample(i * 10, interface(rx=i * 1000), seq=i) for i in range(3)])
 MANY = text_of([sample(i, interface(rx=i * 1000), seq=i) for i in range(300)])
-
-
-def spooled(folder: Path) -> bytes:
-    """What is in the segments of a spool."""
-    return b"".join(path.read_bytes() for path in segments(folder))
 
 
 def at_the_end(stderr: str) -> str:
@@ -59,16 +58,158 @@ def test_a_peer_that_is_down_costs_nothing(run: Run, tmp_path: Path) -> None:
     assert sorted(LINES.splitlines()) == sorted(stored.splitlines())
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_peer_that_refuses_the_sender_keeps_everything(run: Run, tmp_path: Path, status: int) -> None:
     """A wrong token or address is somebody's to mend: the lines stay, the exit code is 1 and what to do is said."""
     folder = tmp_path / "spool"
     with Peer(judge=lambda _: Reply(status, detail("no"))) as peer:
         result = run("send", "--spool", folder, peer.url, stdin=LINES)
-    hint = "is that address a netcli collector?" if status == 404 else "give the collector's token (--token-file)"
+    hint = "is that address a netcli collector?" if status in (400, 404) else "give the collector's token (--token-file)"
     said = f"netcli: {peer.url}/api/v1/samples answered {status}: no; the lines are kept in {folder}\n  {hint}\n"
     assert (1, "", LINES) == (*result[:2], spooled(folder))
     assert said == at_the_end(result.stderr)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 507])
+def test_a_peer_that_cannot_take_them_now(run: Run, tmp_path: Path, status: int) -> None:
+    """What may pass is tried again, and at the end every line is safe, which exit code 75 says."""
+    folder = tmp_path / "spool"
+    with Peer(judge=lambda _: Reply(status, detail("later"))) as peer:
+        result = run("send", "--spool", folder, peer.url, stdin=LINES)
+        assert {LINES} == {b"".join(line + b"\n" for line in one.lines) for one in peer.received}
+    said = f"netcli: {peer.url}/api/v1/samples answered {status}: later; what is not delivered is safe in {folder}\n"
+    assert (75, "", LINES) == (*result[:2], spooled(folder))
+    assert f"{said}  they go out with the next send\n" == at_the_end(result.stderr)
+
+
+def test_waiting_for_a_busy_peer(run: Run, tmp_path: Path) -> None:
+    """With --wait a peer that asks to come back later, though it stored the lines, has each of them once in the end."""
+    busy = [Reply(503, detail("busy"), (("Retry-After", "1"),))] * 2
+    with Running(tmp_path / "store") as collector:
+
+        def judge(lines: list[bytes]) -> Reply:
+            stored = Reply(200, json.dumps(collector.samples(*lines)).encode())
+            return busy.pop() if busy else stored
+
+        with Peer(judge=judge) as peer:
+            result = run("send", "--wait", "--spool", tmp_path / "spool", peer.url, stdin=LINES)
+            assert (0, [LINES.splitlines()] * 3) == (result.returncode, [one.lines for one in peer.received])
+        again, back, done = result.stderr.splitlines()
+        assert again.startswith(f"netcli: {peer.url}/api/v1/samples answered 503: busy; trying again, next in 1s")
+        assert back.startswith("netcli: the peer is back after ")
+        assert f"netcli: 0 stored, 3 already there at {peer.url}/api/v1/samples" == done
+        assert (b"", LINES.decode()) == (spooled(tmp_path / "spool"), "".join(collector.stored("web1").values()))
+
+
+@pytest.mark.parametrize("status", [413, 422])
+def test_lines_that_a_peer_refuses_with_all_around_them(run: Run, tmp_path: Path, status: int) -> None:
+    """A batch refused whole is narrowed down to the lines at fault, which are set aside with the reason; every other
+    line is delivered, in order."""
+    folder, lines = tmp_path / "spool", MANY.splitlines()
+    bad = {lines[0], lines[7], lines[-1]}
+    received: list[bytes] = []
+
+    def judge(batch: list[bytes]) -> Reply:
+        if bad & {*batch}:
+            return Reply(status, detail("cannot take it"))
+        received.extend(batch)
+        return taken(batch)
+
+    with Peer(judge=judge) as peer:
+        result = run("send", "--spool", folder, peer.url, stdin=MANY)
+    reason = f"{peer.url}/api/v1/samples answered {status}: cannot take it"
+    assert [{"error": reason, "line": line.decode()} for line in lines if line in bad] == rejected(folder)
+    assert [line for line in lines if line not in bad] == list(dict.fromkeys(received))
+    assert (1, b"") == (result.returncode, spooled(folder))
+    assert 3 == result.stderr.count(f"netcli: rejected, and set aside in {folder}: {reason}\n")
+
+
+def test_dropping_the_oldest_is_said(run: Run, tmp_path: Path) -> None:
+    """With --spool-full drop-oldest a full spool keeps the newest lines; how many went is said, and no other went."""
+    folder, keeping = tmp_path / "spool", ("--spool-max", "20kB", "--spool-full", "drop-oldest")
+    result = run("send", "--spool", folder, *keeping, f"127.0.0.1:{closed_port()}", stdin=MANY)
+    kept = spooled(folder)
+    dropped = 300 - kept.count(b"\n")
+    assert (75, True) == (result.returncode, 0 < dropped < 300)
+    assert f"netcli: {dropped} lines were dropped because the spool was full\n" in result.stderr
+    assert (True, True) == (MANY.endswith(kept), len(kept) <= 20_000)
+    with Running(tmp_path / "store") as collector:
+        assert 0 == run("send", "--spool", folder, collector.url).returncode
+        assert kept.decode() == "".join(collector.stored("web1").values())
+
+
+def test_a_full_spool_blocks_until_the_peer_takes_some(env: dict[str, str], tmp_path: Path) -> None:
+    """That it waits is said once; when the peer is back every line goes out, in order."""
+    back = threading.Event()
+    with Peer(judge=lambda lines: taken(lines) if back.is_set() else Reply(503)) as peer:
+        command = [*PROGRAM, "send", "--spool", str(tmp_path), "--spool-max", "60kB", "--wait", peer.url]
+        with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stderr is not None
+            process.stdin.write(MANY)
+            process.stdin.close()
+            full = f"netcli: the spool {tmp_path} is full: waiting until the peer takes some\n".encode()
+            said = [process.stderr.readline()]
+            while full not in said:
+                assert said[-1]
+                said.append(process.stderr.readline())
+            assert len(spooled(tmp_path)) <= 60_000
+            back.set()
+            assert 0 == process.wait(PATIENCE)
+            assert full not in process.stderr.read()
+        lines = [line for one in peer.received for line in one.lines]
+    assert MANY.splitlines() == list(dict.fromkeys(lines))
+
+
+def test_collect_ends_though_its_spool_is_full(env: dict[str, str], tmp_path: Path) -> None:
+    """SIGTERM ends a `collect --send` that waits for room: what is spooled stays, and the reason is told."""
+    folder = tmp_path / "spool"
+    command = [*PROGRAM, "collect", "--all", "--interval", "0.01", "--send", f"127.0.0.1:{closed_port()}"]
+    command += ["--spool", str(folder), "--spool-max", "5kB"]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as sampler:
+        assert sampler.stderr is not None
+        while "is full: waiting" not in (said := sampler.stderr.readline()):
+            assert said
+        before = spooled(folder)
+        sampler.terminate()
+        try:
+            assert 1 == sampler.wait(PATIENCE)
+        finally:
+            sampler.kill()
+        assert f"netcli: the spool {folder} is full\n" in sampler.stderr.read()
+    assert before == spooled(folder)
+
+
+def test_a_sender_that_fails_is_told_at_once(env: dict[str, str], tmp_path: Path) -> None:
+    """Whoever adds lines that nobody can deliver any more is told so, not first when there is no end of them."""
+    (tmp_path / "rejected.jsonl").mkdir()
+    with Peer() as peer:
+        command, deadline = [*PROGRAM, "send", "--spool", str(tmp_path), peer.url], time.monotonic() + PATIENCE
+        with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
+            assert process.stdin is not None
+            assert process.stderr is not None
+            process.stdin.write(b"no json\n")
+            while process.poll() is None and time.monotonic() < deadline:
+                with suppress(BrokenPipeError):
+                    process.stdin.write(LINES)
+                time.sleep(0.05)
+            process.stdin.close()
+            assert f"netcli: {tmp_path}/rejected.jsonl: Is a directory\n" == process.stderr.read().decode()
+            assert (1, True) == (process.wait(PATIENCE), time.monotonic() < deadline)
+    assert b"no json\n" == spooled(tmp_path)[:8]
+
+
+@pytest.mark.parametrize(("count", "length"), [(MOST_LINES + 5000, 1), (40, 600_000)], ids=["many", "long"])
+def test_a_backlog_goes_out_within_the_collectors_limits(run: Run, tmp_path: Path, count: int, length: int) -> None:
+    """However much has gathered, no batch has more lines or bytes than a collector takes, and no line is missing."""
+    lines = [b'"%06d%s"' % (number, b"x" * length) for number in range(count)]
+    folder = tmp_path / "spool"
+    assert 75 == run("send", "--spool", folder, f"127.0.0.1:{closed_port()}", stdin=b"\n".join(lines)).returncode
+    with Peer() as peer:
+        assert 0 == run("send", "-q", "--spool", folder, peer.url).returncode
+    assert lines == [line for one in peer.received for line in one.lines]
+    assert MOST_LINES > max(len(one.lines) for one in peer.received)
+    assert MAX_BODY >= max(len(b"\n".join([*one.lines, b""])) for one in peer.received)
 
 
 def test_what_nobody_can_take_is_set_aside(run: Run, tmp_path: Path) -> None:

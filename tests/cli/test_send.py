@@ -76,6 +76,25 @@ def test_what_a_peer_says_of_a_line_is_never_printed_raw(run: Run) -> None:
     assert (1, "", told) == result
 
 
+def test_a_peer_that_refuses_while_lines_still_come(env: dict[str, str]) -> None:
+    """Sending ends with its message though standard input stays open, as in `netcli collect | netcli send`."""
+    with Peer(judge=lambda _: Reply(401)) as peer:
+        command = [*PROGRAM, "send", peer.url]
+        with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
+            assert process.stdin is not None
+            assert process.stderr is not None
+            process.stdin.write(LINES)
+            code, said = process.wait(PATIENCE), process.stderr.read().decode()
+        token = "give the collector's token (--token-file)"
+        assert (1, f"netcli: {peer.url}/api/v1/samples answered 401: Unauthorized\n  {token}\n") == (code, said)
+
+
+def test_a_file_that_cannot_be_read_to_its_end(run: Run) -> None:
+    """A reading error is told and is exit code 1, not the end of the file."""
+    with Peer() as peer:
+        assert (1, "", "netcli: Input/output error\n") == run("send", peer.url, "/proc/self/mem")
+
+
 def test_a_peer_that_recovers(run: Run) -> None:
     """A failing peer is tried again, which is said with its reason; then all is well."""
     with Peer(Reply(500, detail("an error"))) as peer:

@@ -68,6 +68,7 @@ class Peer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # an answer in one write: in two, the second waits for an acknowledgement of the first
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -218,6 +219,7 @@ TOKEN, NOT_A_COLLECTOR = "give the collector's token (--token-file)", "is that a
         (Reply(429, b"", (("Retry-After", "999999"),)), PeerUnavailable, "429: Too Many Requests", None, 3600.0),
         (Reply(507, detail("disk full")), PeerUnavailable, "507: disk full", None, None),
         (Reply(408), PeerUnavailable, "408: Request Timeout", None, None),
+        (Reply(425, b"", (("Retry-After", "0"),)), PeerUnavailable, "425: Too Early", None, 0.0),
         (Reply(401, detail("who are you")), PeerRefused, "401: who are you", TOKEN, None),
         (Reply(403), PeerRefused, "403: Forbidden", TOKEN, None),
         (Reply(404, b"{}"), PeerRefused, "404: Not Found", NOT_A_COLLECTOR, None),
@@ -242,8 +244,8 @@ TOKEN, NOT_A_COLLECTOR = "give the collector's token (--token-file)", "is that a
 def test_what_an_error_means(
     reply: Reply, error: type[PeerRefused | PeerUnavailable], said: str, hint: str | None, retry_after: float | None
 ) -> None:
-    """5xx, 408 and 429 may pass; everything else stays until somebody mends it; a redirect is not followed. What the
-    peer said of it is told in one line."""
+    """5xx, 408, 425 and 429 may pass; everything else stays until somebody mends it; a redirect is not followed. What
+    the peer said of it is told in one line."""
     with Peer(reply) as peer, pytest.raises((PeerRefused, PeerUnavailable)) as caught:
         Client(peer.url).post(LINES[:1])
     assert isinstance(caught.value, error)

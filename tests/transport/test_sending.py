@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +91,21 @@ def test_a_full_gathering_makes_the_maker_wait() -> None:
     first = next(batches)
     assert len(made) <= WAITING_LINES + len(first) + 1
     assert 2 * WAITING_LINES == len(first) + sum(len(batch) for batch in batches)
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """Lines before a reading error are given, then the error is raised: half a file is never taken for all of it."""
+
+    def broken() -> Iterator[Numbered]:
+        yield from numbered(2)
+        yield Numbered("folder", 1, os.read(folder, 1))
+
+    folder = os.open(tmp_path, os.O_RDONLY)
+    seen: list[Numbered] = []
+    with pytest.raises(IsADirectoryError):
+        seen.extend(line for batch in gather(broken()).batches() for line in batch)
+    os.close(folder)
+    assert numbered(2) == seen
 
 
 def test_a_tally_adds_up() -> None:

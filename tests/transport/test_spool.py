@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
-from netstat_cli.transport.spool import SEGMENTS, Spool, drain
+import pytest
+
+from netstat_cli.errors import DeliveryError
+from netstat_cli.transport.spool import SEGMENTS, Spool, SpoolFull, drain
+from tests.store.test_appending import FullDisk
 
 MOST = 1 << 20
 
@@ -36,6 +42,11 @@ def rejected(folder: Path) -> list[dict[str, str]]:
     """What was set aside."""
     path = folder / "rejected.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def spooled(folder: Path) -> bytes:
+    """What is in the segments of a spool."""
+    return b"".join(path.read_bytes() for path in segments(folder))
 
 
 def test_what_is_no_json_is_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -87,3 +98,192 @@ def test_dropping_spares_what_another_process_writes_next(tmp_path: Path) -> Non
         left = [line for batch in take(one) for line in batch]
         assert numbered(18, 19) == left[-1:]
         assert 19 == len(left) + one.dropped + other.dropped
+
+
+def test_dropping_counts_only_what_nobody_has(tmp_path: Path) -> None:
+    """What another process delivered meanwhile is not counted as dropped."""
+    with Spool(str(tmp_path), 9 * SEGMENTS) as one, Spool(str(tmp_path), 9 * SEGMENTS) as other:
+        one.add(numbered(0, 10), True)
+        assert other.take_delivery()
+        first = other.next(4, MOST)
+        assert first is not None
+        other.acknowledge(first)
+        one.add(numbered(10, 20), True)
+        assert (6, [numbered(10, 20)]) == (one.dropped, take(other))
+
+
+def test_dropping_while_another_process_delivers(tmp_path: Path) -> None:
+    """However the two meet, both go on, and every line was delivered or is counted."""
+    delivered: list[bytes] = []
+    ended = threading.Event()
+
+    def keep_delivering(spool: Spool) -> None:
+        while not ended.is_set():
+            delivered.extend(line for batch in take(spool, 1) for line in batch)
+
+    with Spool(str(tmp_path), 18) as one, Spool(str(tmp_path), 18) as other:
+        assert other.take_delivery()
+        thread = threading.Thread(target=keep_delivering, args=(other,))
+        thread.start()
+        try:
+            for number in range(400):
+                one.add(numbered(number, number + 1), True)
+                assert thread.is_alive()
+        finally:
+            ended.set()
+            thread.join()
+        delivered += [line for batch in take(other) for line in batch]
+        assert sorted(set(delivered)) == delivered, "in order, none twice"
+        assert 400 <= len(delivered) + one.dropped
+
+
+def test_a_full_spool_takes_no_more_until_it_is_emptied(tmp_path: Path) -> None:
+    """Without leave to drop, what does not fit is refused whole, and what is there stays; an empty spool takes a batch
+    of any size, so that nothing waits for ever."""
+    with Spool(str(tmp_path), 90) as spool:
+        spool.add(numbered(0, 11), False)
+        with pytest.raises(SpoolFull, match=rf"^the spool {tmp_path} is full$"):
+            spool.add(numbered(11, 12), False)
+        assert (0, [numbered(0, 11)]) == (spool.dropped, take(spool))
+        spool.add(numbered(11, 12), False)
+        assert [numbered(11, 12)] == take(spool)
+
+
+def test_a_write_that_fails_at_any_byte_takes_nothing_with_it(tmp_path: Path) -> None:
+    """Wherever in the lines the disk runs full, the adder is told, the spool is as it was, and it goes on."""
+    disk = FullDisk()
+    more = numbered(2, 5)
+    with Spool(str(tmp_path), MOST, disk) as spool:
+        spool.add(numbered(0, 2), False)
+        before = spooled(tmp_path)
+        for room in range(9 * len(more)):
+            disk.room = room
+            with pytest.raises(DeliveryError) as caught:
+                spool.add(more, False)
+            assert f"cannot write to the spool {tmp_path}: No space left on device" == caught.value.message
+            assert before == spooled(tmp_path)
+        disk.room = None
+        spool.add(more, False)
+        assert numbered(0, 5) == [line for batch in take(spool) for line in batch]
+    assert ([], []) == (segments(tmp_path), rejected(tmp_path))
+
+
+def test_a_sync_that_fails_takes_its_lines_back(tmp_path: Path) -> None:
+    """What could not be made durable is not in the spool, and what was stays there."""
+    disk = FullDisk()
+    with Spool(str(tmp_path), MOST, disk) as spool:
+        spool.add(numbered(0, 1), False)
+        disk.sync_fails = True
+        with pytest.raises(DeliveryError, match="Input/output error$"):
+            spool.add(numbered(1, 2), False)
+        assert b"\n".join([*numbered(0, 1), b""]) == spooled(tmp_path)
+        disk.sync_fails = False
+        spool.add(numbered(2, 3), False)
+        assert [*numbered(0, 1), *numbered(2, 3)] == [line for batch in take(spool) for line in batch]
+
+
+def test_lines_taken_back_do_not_hide_those_that_follow(tmp_path: Path) -> None:
+    """Another process may deliver lines of a write that then fails; what is added next is delivered all the same."""
+    with Spool(str(tmp_path), MOST) as other:
+        assert other.take_delivery()
+
+        class SharedDisk(FullDisk):
+            def write(self, fd: int, data: bytes | memoryview) -> int:
+                if self.room == 0:
+                    assert [numbered(0, 2)] == take(other)
+                return super().write(fd, data)
+
+        disk = SharedDisk()
+        with Spool(str(tmp_path), MOST, disk) as spool:
+            disk.room = 9 * 2
+            with pytest.raises(DeliveryError):
+                spool.add(numbered(0, 3), False)
+            disk.room = None
+            spool.add(numbered(3, 4), False)
+            assert (9, [numbered(3, 4)]) == (other.waiting(), take(other))
+
+
+def test_a_new_segment_is_in_its_folder_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a line counts as safe, the folder is synced while the segment is in it (fsync(2)); rejected.jsonl too."""
+    listed: list[set[str]] = []
+
+    def fsync(fd: int) -> None:  # power cannot be cut here, so the calls that brave it are watched
+        if os.path.samestat(os.fstat(fd), os.stat(tmp_path)):
+            listed.append(set(os.listdir(tmp_path)))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with Spool(str(tmp_path), MOST) as spool:
+        spool.add(numbered(0, 1), False)
+        assert {path.name for path in segments(tmp_path)} <= listed[-1]
+        spool.set_aside(b"x", "is bad")
+        assert "rejected.jsonl" in listed[-1]
+
+
+def test_a_segment_cut_at_any_byte(tmp_path: Path) -> None:
+    """After a crash, whole lines are there once and a torn one is set aside; what is acknowledged is not sent again."""
+    with Spool(str(tmp_path / "whole"), MOST) as spool:
+        spool.add(numbered(0, 4), False)
+        first = spool.next(1, MOST)
+        assert first is not None
+        spool.acknowledge(first)
+    (segment,) = segments(tmp_path / "whole")
+    text = segment.read_bytes()
+    for cut in range(first.end, len(text) + 1):
+        folder = tmp_path / str(cut)
+        folder.mkdir()
+        (folder / segment.name).write_bytes(text[:cut])
+        (folder / "acknowledged.json").write_bytes((tmp_path / "whole" / "acknowledged.json").read_bytes())
+        with Spool(str(folder), MOST) as spool:
+            spool.add(numbered(9, 10), False)
+            assert [*numbered(1, cut // 9), *numbered(9, 10)] == [line for batch in take(spool) for line in batch]
+        torn = text[cut - cut % 9 : cut].decode()
+        assert [{"error": "torn by a crash while it was written", "line": torn}][: len(torn)] == rejected(folder)
+        assert [] == segments(folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"\0" * 60,
+        b'{"acknowledged": {"SEG',
+        b"\xff\xfe",
+        b"[]",
+        b"[" * 100_000,
+        b'{"acknowledged": 7, "judged": {}}',
+        b'{"acknowledged": {"SEGMENT": "x"}, "judged": {}}',
+        b'{"acknowledged": {"SEGMENT": null}, "judged": {}}',
+        b'{"acknowledged": {"SEGMENT": Infinity}, "judged": {}}',
+        b'{"acknowledged": {"SEGMENT": -9}, "judged": {}}',
+        b'{"acknowledged": {"SEGMENT": 13}, "judged": {"SEGMENT": 999}}',
+        b'{"acknowledged": {"SEGMENT": 9999}, "judged": {"SEGMENT": 28}}',
+        b'{"acknowledged": {"SEGMENT": 1%s}, "judged": {}}' % (b"0" * 30),
+    ],
+    ids=lambda content: repr(content)[:50],
+)
+def test_how_far_it_is_delivered_lost_or_damaged(tmp_path: Path, content: bytes | None) -> None:
+    """Then everything is sent again, which does no harm, and nothing is skipped."""
+    with Spool(str(tmp_path), MOST) as spool:
+        spool.add([*numbered(0, 3), b"x"], False)
+        first = spool.next(1, MOST)
+        assert first is not None
+        spool.acknowledge(first)
+    path, (segment,) = tmp_path / "acknowledged.json", segments(tmp_path)
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content.replace(b"SEGMENT", segment.name.encode()))
+    with Spool(str(tmp_path), MOST) as spool:
+        assert 9 * 3 + 2 == spool.waiting()
+        assert spool.take_delivery()
+        assert [numbered(0, 3)] == take(spool)
+    assert ["x"] == [one["line"] for one in rejected(tmp_path)]
+
+
+def test_a_full_disk_can_be_drained(tmp_path: Path) -> None:
+    """Where not even the acknowledged place can be written, lines are delivered all the same, which frees room."""
+    (tmp_path / "acknowledged.json.tmp").symlink_to("/dev/full")
+    with Spool(str(tmp_path), MOST) as spool:
+        spool.add(numbered(0, 3), False)
+        assert [[line] for line in numbered(0, 3)] == take(spool, 1)
+    assert [] == segments(tmp_path)
