@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from netstat_cli.model import NO_TRAFFIC, Interface, Sample, Traffic, counters
+from netstat_cli.model import COUNTER_LIMIT, NO_TRAFFIC, Interface, Sample, Traffic, counters
 from netstat_cli.times import MINUTE, SECOND
 from netstat_cli.topology import INTEGRATED, uplinks
 
@@ -224,7 +224,7 @@ def complete(cur: Sample, prev: Sample | None, elapsed: float | None = None) -> 
     rates = (cur.network_rx_bytes_per_sec, cur.network_tx_bytes_per_sec)
     if rates == (None, None) and prev is not None and prev.interfaces is not None and elapsed > 0:
         received, sent = _carried_between(prev, before, cur, uplinks(interfaces))
-        rates = (round(received / elapsed, 1), round(sent / elapsed, 1))
+        rates = (_rate(received, elapsed), _rate(sent, elapsed))
     return Sample(*cur[:6], *rates, interfaces, cur.extra)
 
 
@@ -255,10 +255,16 @@ def _integrate(interface: Interface, cur: Sample, earlier: Interface, elapsed: f
     """The counters that a sender of nothing but rates would have, each rate taken as that of the time just past; of
     a longer silence than a gap nothing is known."""
     known = min(elapsed, max_gap(cur.interval) / SECOND)
-    return interface._replace(
-        rx_bytes=earlier.rx_bytes + round((cur.network_rx_bytes_per_sec or 0) * known),
-        tx_bytes=earlier.tx_bytes + round((cur.network_tx_bytes_per_sec or 0) * known),
-    )
+    received = earlier.rx_bytes + round((cur.network_rx_bytes_per_sec or 0) * known)
+    sent = earlier.tx_bytes + round((cur.network_tx_bytes_per_sec or 0) * known)
+    if max(received, sent) >= COUNTER_LIMIT:
+        return interface
+    return interface._replace(rx_bytes=received, tx_bytes=sent)
+
+
+def _rate(amount: int, elapsed: float) -> float | None:
+    rate = round(amount / elapsed, 1)
+    return rate if rate < COUNTER_LIMIT else None
 
 
 def _carried_between(

@@ -9,6 +9,9 @@ EXIT_USAGE = 2
 EXIT_TEMPFAIL = 75  # EX_TEMPFAIL of sysexits.h: safe in the spool, not delivered
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 
+MOST_TOLD = 20
+"""So many fields that are wrong are named: a small request must not have a large answer."""
+
 
 class NetcliError(Exception):
     """Something failed that the user can act on: what failed, on what, and what to do about it."""
@@ -39,11 +42,14 @@ class Problem(NamedTuple):
 
 
 class InvalidSample(NetcliError):
-    """A sample that does not follow format 1; `problems` names every field that is wrong."""
+    """A sample that does not follow format 1; `problems` names the fields that are wrong, or the first of very many."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("; ".join(map(str, problems)))
-        self.problems = problems
+        told = problems[:MOST_TOLD]
+        if len(problems) > MOST_TOLD:
+            told.append(Problem((), f"and {len(problems) - MOST_TOLD} fields more are wrong", "value_error.more"))
+        super().__init__("; ".join(map(str, told)))
+        self.problems = told
 
 
 class SourceError(NetcliError):

@@ -239,7 +239,7 @@ def _interfaces(listed: object, problems: list[Problem]) -> tuple[Interface, ...
         problems.append(Problem(("network_interfaces",), message, "value_error.length"))
         return None
     interfaces = tuple([interface_from(item, ("network_interfaces", i), problems) for i, item in enumerate(listed)])
-    if len({interface.name for interface in interfaces}) < len(interfaces) and not problems:
+    if not problems and len({interface.name for interface in interfaces}) < len(interfaces):
         problems.append(Problem(("network_interfaces",), "should not name an interface twice", "value_error.duplicate"))
     return interfaces
 

@@ -1,12 +1,19 @@
-"""Hosts of our own: two network namespaces joined by a cable, made by the test and gone with it."""
+"""Hosts of our own: network namespaces joined by cables, made by the test and gone with it."""
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import json
 import os
+import random
+import selectors
 import shutil
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +21,9 @@ from contextlib import contextmanager
 import pytest
 
 MUST_RUN = "NETCLI_TESTS_MUST_RUN"
+ETH_P_ALL = 3
+SIOCETHTOOL = 0x8946
+ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO = 0x17, 0x1F, 0x24  # linux/ethtool.h
 
 _RECEIVE = """
 import socket, sys
@@ -56,33 +66,123 @@ class Host:
 
 
 @contextmanager
-def two_hosts() -> Iterator[tuple[Host, Host]]:
-    """Two hosts with a quiet cable between them: 10.77.0.1 and 10.77.0.2, no IPv6, no ARP."""
+def _hosts(count: int) -> Iterator[list[Host]]:
+    """So many hosts without cables and without IPv6."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         reason = "making network namespaces takes root and iproute2"
         if os.environ.get(MUST_RUN):
             pytest.fail(f"{reason}, and ${MUST_RUN} is set")
         pytest.skip(reason)
     tag = uuid.uuid4().hex[:6]
-    hosts = (Host(f"netcli-{tag}-a", "cable0"), Host(f"netcli-{tag}-b", "cable0"))
+    hosts = [Host(f"netcli-{tag}-{letter}", "cable0") for letter in "abc"[:count]]
     try:
         for host in hosts:
             subprocess.run(["ip", "netns", "add", host.name], check=True)
             host.run("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1", "net.ipv6.conf.all.disable_ipv6=1")
-        hosts[0].run("ip", "link", "add", "cable0", "type", "veth", "peer", "name", "cable0", "netns", hosts[1].name)
-        for number, host in enumerate(hosts, 1):
-            host.run("ip", "link", "set", "cable0", "address", f"02:00:00:00:77:0{number}")
-            host.run("ip", "address", "add", f"10.77.0.{number}/24", "dev", "cable0")
-            host.run("ip", "link", "set", "lo", "up")
-            host.run("ip", "link", "set", "cable0", "up")
-            other = 3 - number
-            host.run(
-                "ip", "neigh", "replace", f"10.77.0.{other}", "lladdr", f"02:00:00:00:77:0{other}", "dev", "cable0"
-            )
         yield hosts
     finally:
         for host in hosts:
             subprocess.run(["ip", "netns", "delete", host.name], check=False, stderr=subprocess.DEVNULL)
+
+
+def _plug(host: Host, far: Host, far_device: str = "cable0") -> None:
+    """A cable from the host's device to one of another host."""
+    host.run("ip", "link", "add", host.device, "type", "veth", "peer", "name", far_device, "netns", far.name)
+
+
+def _number(hosts: tuple[Host, Host]) -> None:
+    """Gives two hosts their addresses, 10.77.0.1 and 10.77.0.2, each known to the other."""
+    for number, host in enumerate(hosts, 1):
+        host.run("ip", "link", "set", "cable0", "address", f"02:00:00:00:77:0{number}")
+        host.run("ip", "address", "add", f"10.77.0.{number}/24", "dev", "cable0")
+        host.run("ip", "link", "set", "lo", "up")
+        host.run("ip", "link", "set", "cable0", "up")
+        other = 3 - number
+        host.run("ip", "neigh", "replace", f"10.77.0.{other}", "lladdr", f"02:00:00:00:77:0{other}", "dev", "cable0")
+
+
+@contextmanager
+def two_hosts() -> Iterator[tuple[Host, Host]]:
+    """Two hosts with a quiet cable between them: 10.77.0.1 and 10.77.0.2, no IPv6, no ARP."""
+    with _hosts(2) as (one, other):
+        _plug(one, other)
+        _number((one, other))
+        yield one, other
+
+
+class LossyCable:
+    """What loses frames between two hosts, and counts them."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def cut(self) -> list[list[int]]:
+        """Ends the cable; frames carried and frames lost, on the way there and on the way back."""
+        counts, _ = self._process.communicate(timeout=10)
+        there_and_back: list[list[int]] = json.loads(counts)
+        return there_and_back
+
+
+@contextmanager
+def two_hosts_that_lose(share: float) -> Iterator[tuple[Host, Host, LossyCable]]:
+    """The same two hosts, but of what goes between them a share of the frames gets lost, either way."""
+    with _hosts(3) as (one, other, middle):
+        for number, host in enumerate((one, other), 1):
+            _plug(host, middle, f"cable{number}")
+            middle.run("ip", "link", "set", f"cable{number}", "up")
+            host.run(sys.executable, __file__, "whole-frames", "cable0")
+        _number((one, other))
+        command = middle.command(sys.executable, __file__, "carry", "cable1", "cable2", str(share))
+        with program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert "ready\n" == process.stdout.readline()
+            yield one, other, LossyCable(process)
+
+
+@contextmanager
+def program(command: list[str], **streams: int) -> Iterator[subprocess.Popen[str]]:
+    """A program that ends with the block, and after two minutes in any case, so that nobody waits for it for ever."""
+    with subprocess.Popen(command, text=True, **streams) as process:
+        limit = threading.Timer(120, process.kill)
+        limit.start()
+        try:
+            yield process
+        finally:
+            limit.cancel()
+            process.kill()
+
+
+def whole_frames(device: str) -> None:
+    """Has the kernel hand a device only frames that are ready for a wire: no larger than it carries, with their
+    checksums. Between the ends of a veth it leaves both undone, which a packet socket in the middle would pass on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for setting in (ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_STXCSUM):
+            value = ctypes.create_string_buffer(struct.pack("II", setting, 0))
+            fcntl.ioctl(any_socket, SIOCETHTOOL, struct.pack("16sP", device.encode(), ctypes.addressof(value)))
+
+
+def carry(one: str, other: str, share: float) -> list[list[int]]:
+    """Carries frames between two devices and loses a share of them, until standard input ends; how many it carried
+    and lost from the one, and from the other."""
+    chance = random.Random(20)
+    ends = [socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) for _ in (one, other)]
+    counts = [[0, 0], [0, 0]]
+    with selectors.DefaultSelector() as selector, ends[0], ends[1]:
+        for way, device in enumerate((one, other)):
+            ends[way].bind((device, 0))
+            selector.register(ends[way], selectors.EVENT_READ, way)
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        print("ready", flush=True)
+        while sys.stdin not in (ready := {key.fileobj: key.data for key, _ in selector.select()}):
+            for way in ready.values():
+                frame, (_, _, kind, *_) = ends[way].recvfrom(1 << 16)
+                if kind == socket.PACKET_OUTGOING:
+                    continue
+                is_lost = chance.random() < share
+                counts[way][is_lost] += 1
+                if not is_lost:
+                    ends[1 - way].send(frame)
+    return counts
 
 
 def push(sender: Host, receiver: Host, ten_kilobytes: int) -> int:
@@ -94,3 +194,11 @@ def push(sender: Host, receiver: Host, ten_kilobytes: int) -> int:
         assert listener.stdout.readline() == "ready\n"
         sender.run(sys.executable, "-c", _PUSH, str(ten_kilobytes))
         return int(listener.stdout.readline())
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["whole-frames", device]:
+            whole_frames(device)
+        case ["carry", one, other, share]:
+            print(json.dumps(carry(one, other, float(share))))

@@ -292,6 +292,9 @@ GUEST = interface("veth1", 800, ifindex=5, kind="veth", master="br0")
             (1.5, 2.5),
             id="told by the sender",
         ),
+        pytest.param(
+            sample(0, interface(rx=0)), sample(0.001, interface(rx=2**64 - 1, tx=9)), (None, 9000.0), id="no number"
+        ),
     ],
 )
 def test_node_rates(prev: Sample | None, cur: Sample, expected: tuple[float | None, float | None]) -> None:
@@ -315,6 +318,13 @@ def test_rates_are_integrated(seconds: int, expected: tuple[int, int]) -> None:
     told = {"network_rx_bytes_per_sec": 1.5, "network_tx_bytes_per_sec": 3.7, "interval": 10.0}
     done = complete(sample(seconds, integrated(), **told), sample(0, integrated(1000)._replace(start=T0 - 5)))
     assert done.interfaces == (integrated(*expected)._replace(start=T0 - 5),)
+
+
+def test_integrated_counters_that_are_full_begin_anew() -> None:
+    """No counter reaches 2^64, which no reader would take: a new run begins."""
+    told = {"network_rx_bytes_per_sec": 1e18, "network_tx_bytes_per_sec": 0.0}
+    done = complete(sample(60, integrated(), **told), sample(0, integrated(10)._replace(start=T0)))
+    assert done.interfaces == (integrated()._replace(start=T0 + 60_000),)
 
 
 def test_a_sample_that_says_nothing_of_interfaces_is_left_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import struct
 import subprocess
@@ -11,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from gzip import decompress
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,7 @@ from netstat_cli.transport.client import Client, PeerUnavailable, Receipt, deliv
 from netstat_cli.wire import encode
 from tests.collector.conftest import Running
 from tests.given import interface, sample
-from tests.namespaces import Host, two_hosts
+from tests.namespaces import Host, program, two_hosts, two_hosts_that_lose
 
 NETCLI = [sys.executable, "-m", "netstat_cli"]
 LINES = [encode(sample(i * 10, interface(rx=i * 1000)))[:-1] for i in range(20)]
@@ -30,13 +33,12 @@ Treatment = Callable[[socket.socket, bytes], None]
 def collector_on(host: Host, data: Path) -> Iterator[None]:
     """A collector on a host of our own, from when it listens."""
     command = [*NETCLI, "serve", "--listen", "10.77.0.2:8477", "--allow-anonymous", "--data", str(data)]
-    with subprocess.Popen(host.command(*command), stderr=subprocess.PIPE, text=True) as process:
+    with program(host.command(*command), stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         assert "listening on" in process.stderr.readline()
-        try:
-            yield
-        finally:
-            process.terminate()
+        yield
+        process.terminate()
+        process.wait(30)
 
 
 def send(host: Host, spool: Path, lines: list[bytes], *more: str) -> int:
@@ -48,7 +50,8 @@ def send(host: Host, spool: Path, lines: list[bytes], *more: str) -> int:
 
 def seen(data: Path) -> list[int]:
     """The counter of every stored line, in the order of the files."""
-    lines = [line for path in sorted(data.glob("web1/*.jsonl")) for line in path.read_text().splitlines()]
+    texts = [(path.suffix, path.read_bytes()) for path in sorted(data.glob("web1/*.jsonl*"))]
+    lines = [line for suffix, text in texts for line in (decompress(text) if suffix == ".gz" else text).splitlines()]
     return [json.loads(line)["network_interfaces"][0]["rx_bytes"] for line in lines]
 
 
@@ -64,6 +67,21 @@ def test_a_dead_peer_and_one_that_cannot_be_reached(tmp_path: Path) -> None:
             receiver.run("ip", "neigh", "replace", "10.77.0.1", "lladdr", "02:00:00:00:77:01", "dev", "cable0")
             assert send(sender, tmp_path / "spool", LINES[10:], "--wait") == 0
     assert seen(tmp_path / "data") == [i * 1000 for i in range(20)]
+
+
+@pytest.mark.slow
+def test_a_fifth_of_the_packets_is_lost_in_both_directions(tmp_path: Path) -> None:
+    """Whatever has to be said again on the way, every line is stored, once, in order."""
+    chance = random.Random(7)
+    counters = list(accumulate(chance.randrange(1 << 40) for _ in range(600)))
+    lines = [encode(sample(i * 10, interface(rx=counter)))[:-1] for i, counter in enumerate(counters)]
+    with two_hosts_that_lose(0.2) as (sender, receiver, cable), collector_on(receiver, tmp_path / "data"):
+        for batch in range(0, 600, 60):
+            assert 0 == send(sender, tmp_path / "spool", lines[batch : batch + 60], "--wait")
+        (carried_there, lost_there), (carried_back, lost_back) = cable.cut()
+    assert counters == seen(tmp_path / "data")
+    assert 0 < lost_there < carried_there
+    assert 0 < lost_back < carried_back
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netstat_cli.errors import InvalidSample, Problem
+from netstat_cli.errors import MOST_TOLD, InvalidSample, Problem
 from netstat_cli.model import Interface, Sample
 from netstat_cli.times import LAST_MOMENT, parse_timestamp
 from netstat_cli.wire import (
@@ -273,7 +273,7 @@ def problems_of(obj: dict[str, Any]) -> list[Problem]:
         return {key: value for key, value in fields.items() if value is not MISSING}
 
     if isinstance(listed := obj["network_interfaces"], list):
-        obj = obj | {"network_interfaces": [present(one) for one in listed]}
+        obj = obj | {"network_interfaces": [present(one) if isinstance(one, dict) else one for one in listed]}
     text = json.dumps(present(obj)).replace("Infinity", "1e400")
     with pytest.raises(InvalidSample) as caught:
         decode(text.encode())
@@ -295,6 +295,21 @@ def test_everything_wrong_is_told_at_once() -> None:
         Problem(("network_interfaces", 1, "rx_bytes"), *RANGE),
     ]
     assert str(caught.value).startswith(f"timestamp: is missing; server_id: {SERVER[0]}; network_interfaces.0: should")
+
+
+@pytest.mark.parametrize("name", [[], {}, [1], None, 7])
+def test_a_name_of_any_kind_is_looked_at_before_it_is_compared(name: object) -> None:
+    """Two names that are none are two mistakes and not a crash."""
+    listed = [FEWEST | {"name": name}, FEWEST | {"name": name}]
+    found = problems_of(SMALLEST | {"network_interfaces": listed})
+    assert [Problem(("network_interfaces", i, "name"), *STRING) for i in range(2)] == found
+
+
+def test_of_very_many_mistakes_the_first_are_named() -> None:
+    """A small sample does not make a large answer."""
+    found = problems_of(SMALLEST | {"network_interfaces": [7] * 100})
+    assert MOST_TOLD + 1 == len(found)
+    assert Problem((), f"and {700 - MOST_TOLD} fields more are wrong", "value_error.more") == found[-1]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from netstat_cli.collector.http import HttpError, Request
 
@@ -197,12 +197,12 @@ def _closes(version: str, headers: Mapping[str, str]) -> bool:
 
 @lru_cache(maxsize=256)
 def split_target(target: str) -> tuple[str, Mapping[str, str]]:
-    """The path and the query of a request's target, unquoted."""
+    """The path of a request's target as it came, and the query, unquoted."""
     try:
         parts = urlsplit(target)
     except ValueError:
         raise _bad_request("the address cannot be understood") from None
-    return unquote(parts.path), dict(parse_qsl(parts.query))
+    return parts.path, dict(parse_qsl(parts.query))
 
 
 def _bad_request(message: str) -> HttpError:

@@ -196,43 +196,52 @@ class Loop:
             connection.until = time.monotonic() + self._limits.seconds(incoming.phase)
         if incoming.asks_leave:
             incoming.asks_leave = False
-            self._send(connection, LEAVE)
+            self._send(connection, LEAVE, close=False)
         return request
 
     def _begin(self, connection: Connection, request: Request) -> Response | Later | None:
         """Hands what is to be stored to the store; what takes longer to a thread, and then there is nothing here."""
         part = self._answers.begin(request)
         if part is None:
-            self._let_go(connection)
-            threading.Thread(target=self._answer_slowly, args=(connection, request), daemon=True).start()
+
+            def answer() -> tuple[bytes, bool]:
+                response, close = self._answers.whole(request)
+                close |= self.closing
+                return encoded(response, close, request.method != "HEAD"), close
+
+            self._in_thread(connection, answer)
         return part
 
     def _end(self, connection: Connection, request: Request, part: Response | Later) -> bool:
         """Sends the answer; whether another request may follow."""
         response = self._answers.end(request, part)
         close = request.closes or self.closing
-        self._send(connection, encoded(response, close, request.method != "HEAD"))
+        if not self._send(connection, encoded(response, close, request.method != "HEAD"), close):
+            return False
         if close:
             self._drop(connection)
         return not close
 
-    def _send(self, connection: Connection, data: bytes) -> None:
-        """Sends without waiting. Who does not read its answers to the point that the system keeps no more of them has
-        broken off."""
+    def _send(self, connection: Connection, data: bytes, close: bool) -> bool:
+        """Sends as much as the system takes at once, and the rest in a thread; whether that was all."""
         try:
             sent = connection.socket.send(data)
-        except OSError:
+        except BlockingIOError:
             sent = 0
-        if sent < len(data):
+        except OSError:
             self._drop(connection)
+            return False
+        if sent < len(data):
+            self._in_thread(connection, lambda: (data[sent:], close))
+        return sent == len(data)
 
     def _refuse(self, connection: Connection, error: HttpError) -> None:
         """The last answer on a connection."""
         connection.is_refused = True
         connection.until = time.monotonic() + DRAIN_SECONDS
-        self._send(connection, encoded(error.response(), close=True))
-        with suppress(OSError):
-            connection.socket.shutdown(socket.SHUT_WR)
+        if self._send(connection, encoded(error.response(), close=True), close=True):
+            with suppress(OSError):
+                connection.socket.shutdown(socket.SHUT_WR)
 
     def _end_overdue(self, now: float) -> None:
         for connection in [one for one in self._kept if one.until < now]:
@@ -241,14 +250,17 @@ class Loop:
             else:
                 self._refuse(connection, too_slow())
 
-    def _answer_slowly(self, connection: Connection, request: Request) -> None:
-        """Answers in a thread, and gives the connection back."""
+    def _in_thread(self, connection: Connection, make: Callable[[], tuple[bytes, bool]]) -> None:
+        """Makes and sends what the client is to have, in a thread, and goes on with the connection or closes it."""
+        self._let_go(connection)
+        threading.Thread(target=self._send_slowly, args=(connection, make), daemon=True).start()
+
+    def _send_slowly(self, connection: Connection, make: Callable[[], tuple[bytes, bool]]) -> None:
         with self._answers.busy():
             try:
-                response, close = self._answers.whole(request)
-                close |= self.closing
+                data, close = make()
                 connection.socket.settimeout(self._limits.body)
-                connection.socket.sendall(encoded(response, close, request.method != "HEAD"))
+                connection.socket.sendall(data)
                 connection.socket.setblocking(False)
             except OSError:
                 close = True

@@ -64,6 +64,7 @@ def _answers(schema: Schema, *errors: int) -> Schema:
 _ERRORS = {
     400: "the request cannot be understood",
     401: "a token is missing or wrong",
+    403: "no more servers are taken; without tokens also: a web page, or a public name in Host",
     404: "no such server",
     411: "neither Content-Length nor chunks",
     413: "the body is too large",
@@ -72,7 +73,7 @@ _ERRORS = {
     503: "saturated or closing; see Retry-After",
     507: "the disk is full; nothing was acknowledged",
 }
-_STORING = (400, 401, 411, 413, 415, 503, 507)
+_STORING = (400, 401, 403, 411, 413, 415, 503, 507)
 _IN_PATH = {"name": "server_id", "in": "path", "required": True, "schema": _ID}
 _NODE_IN_PATH = {**_IN_PATH, "name": "name"}
 

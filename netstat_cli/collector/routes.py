@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from itertools import pairwise
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from netstat_cli.collector.http import HttpError, Later, Request, Response, answer, answer_list
 from netstat_cli.collector.live import Live, Node, Thresholds, ago
@@ -382,6 +383,6 @@ def route(collector: Collector, request: Request) -> Response | Later:
                 allowed = ", ".join(methods)
                 message = f"{method} is not done here; {allowed} is"
                 raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message, (("Allow", allowed),))
-            return methods[method](collector, request, **match.groupdict())
+            return methods[method](collector, request, *map(unquote, match.groups()))
     known = "/api/v1/samples, /api/v1/servers, /api/nodes, /api/stats, /healthz, /openapi.json"
     raise HttpError(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"there is no such page; see {known}")

@@ -6,20 +6,27 @@ import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from netstat_cli.model import Interface, Sample
+from netstat_cli.times import SECOND
+from netstat_cli.wire import encode
 from tests.benchmarks import load
 from tests.benchmarks.main_job import collector, free_port, rival, running
 from tests.benchmarks.table import Row, ratio
 
 SECONDS = 5.0
 BATCH, BATCHES, RELAYS = 200, 400, 4
+Line = Callable[[int, float, int, int], bytes]
+"""The line of a server at a time, the so-manieth, with so many interfaces."""
 
 
 def rows() -> Iterator[Row]:
     """All comparisons under load."""
     with collector() as address:
-        batched = sum_of_batches(address)
+        batched = sum_of_batches(address, load.heartbeat)
+    with collector() as address:
+        own = sum_of_batches(address, sample_line)
     with collector() as address:
         load.run(address, 32, 2.0, lambda: load.heartbeats(1000))  # every server has its file now
         many = load.run(address, 32, SECONDS, lambda: load.heartbeats(1000))
@@ -33,14 +40,24 @@ def rows() -> Iterator[Row]:
     against = "FastAPI + SQLAlchemy + SQLite, single heartbeats"
     yield Row("heartbeats in batches of 200", f"{batched:.0f} /s", against, f"{other.rate:.0f} /s",
               ratio(batched, other.rate), "≥ 20000 /s")  # fmt: skip
+    yield Row("lines of netcli collect in batches of 200", f"{own:.0f} /s", against, f"{other.rate:.0f} /s",
+              ratio(own, other.rate), "none")  # fmt: skip
     yield Row("single heartbeats of 1000 servers", f"{many.rate:.0f} /s", against, f"{other.rate:.0f} /s",
               ratio(many.rate, other.rate), "≥ 2000 /s")  # fmt: skip
     yield from _victoria(batched)
 
 
-def sum_of_batches(address: tuple[str, int]) -> float:
-    """Heartbeats a second in batches, from relays that each speak for servers of their own."""
-    batches = [list(_batches(relay)) for relay in range(RELAYS)]
+def sample_line(server: int, at: float, count: int, interfaces: int) -> bytes:
+    """The same readings as a line with all that netcli itself says of an interface."""
+    kept = Interface("", 2, "physical", True, 1000, round(at - count) * SECOND, *[count] * 4, 0, 0, 0, 0)
+    listed = [kept._replace(name=f"eth{i}", ifindex=i, rx_bytes=count * 1000 + i) for i in range(interfaces)]
+    name = f"server-{server}"
+    return encode(Sample(round(at * SECOND), name, name, "boot", count, 10.0, 0.5 + count, 0.0, tuple(listed)))[:-1]
+
+
+def sum_of_batches(address: tuple[str, int], line: Line) -> float:
+    """Lines a second in batches, from relays that each speak for servers of their own."""
+    batches = [list(_batches(relay, line)) for relay in range(RELAYS)]
     connections = [load._Connection(address) for _ in range(RELAYS)]
     begun = time.perf_counter()
     for turn in range(BATCHES // RELAYS):
@@ -53,10 +70,10 @@ def sum_of_batches(address: tuple[str, int]) -> float:
     return BATCHES * BATCH / (time.perf_counter() - begun)
 
 
-def _batches(relay: int) -> Iterator[bytes]:
+def _batches(relay: int, line: Line) -> Iterator[bytes]:
     base = time.time()
     for turn in range(BATCHES // RELAYS):
-        lines = (load.heartbeat(relay * BATCH + i, base + turn, turn, 5) for i in range(BATCH))
+        lines = (line(relay * BATCH + i, base + turn, turn, 5) for i in range(BATCH))
         yield load.post("/api/v1/samples", b"\n".join(lines), "application/x-ndjson")
 
 

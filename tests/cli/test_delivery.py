@@ -64,7 +64,9 @@ def test_a_peer_that_refuses_the_sender_keeps_everything(run: Run, tmp_path: Pat
     folder = tmp_path / "spool"
     with Peer(judge=lambda _: Reply(status, detail("no"))) as peer:
         result = run("send", "--spool", folder, peer.url, stdin=LINES)
-    hint = "is that address a netcli collector?" if status in (400, 404) else "give the collector's token (--token-file)"
+    hint = (
+        "is that address a netcli collector?" if status in (400, 404) else "give the collector's token (--token-file)"
+    )
     said = f"netcli: {peer.url}/api/v1/samples answered {status}: no; the lines are kept in {folder}\n  {hint}\n"
     assert (1, "", LINES) == (*result[:2], spooled(folder))
     assert said == at_the_end(result.stderr)
