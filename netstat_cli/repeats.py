@@ -20,7 +20,7 @@ from netstat_cli.times import SECOND, format_timestamp, parse_timestamp
 from netstat_cli.topology import INTEGRATED, uplinks
 from netstat_cli.wire import COUNTERS, FAULTS, decode, encode
 
-LONGEST = 1 << 16
+LONGEST = 1 << 14
 """A longer line is a rare one, and of a machine that sends few."""
 MOST_FORMS = 20_000
 LONGEST_NUMBER = 19
@@ -29,7 +29,6 @@ PLAIN_NUMBER = 1e15
 
 _VALUE = re.compile(rb'": ?((?!0\d)\d++(?:\.\d++)?+|"\d{4}-[\d:.TZ+ -]*+")')
 _AFTER = (b",", b"}", b"]", b" ")
-_SERVER = re.compile(rb'"server_id": ?"([^"]*)"')
 _MARK = re.compile(rb'1000000\d{6}(?:\.5)?|"2001-09-09T\d\d:\d\d:\d\d\.\d{3}Z"')
 _MARKS = 1_000_000_000_000
 """Marks are numbers of thirteen digits that nobody sends, or that many milliseconds after the epoch."""
@@ -97,24 +96,33 @@ class Forms:
     """Reads lines, and knows the forms in which they came before."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, bytes | Form] = {}
-        """Of each server the form of its lines, or the text of its last one."""
+        self._forms: dict[bytes, Form | None] = {}
+        """By their text; None for a text of which nothing can be learnt."""
+        self._seen: set[int] = set()
+        """The hashes of texts that came once: most of those never come again."""
 
     def read(self, line: bytes) -> Sample | Repeat:
         """What a line says. Raises InvalidSample."""
-        found = _SERVER.search(line)
-        if found is None or len(line) > LONGEST:
+        if len(line) > LONGEST:
             return decode(line)
         text, numbers = _cut(line)
-        known = self._known.get(found[1])
-        if isinstance(known, Form) and known.text == text and (repeat := _repeat(known, line, numbers)) is not None:
+        form = self._forms.get(text)
+        if form is not None and (repeat := _repeat(form, line, numbers)) is not None:
             return repeat
         sample = decode(line)
-        if sample.server_id.encode() == found[1]:
-            if len(self._known) >= MOST_FORMS:
-                self._known.clear()
-            self._known[found[1]] = (form_of(line, sample) or text) if known == text else text
+        if text not in self._forms:
+            self._learn(text, numbers, sample)
         return sample
+
+    def _learn(self, text: bytes, numbers: list[bytes], sample: Sample) -> None:
+        if max(len(self._forms), len(self._seen)) >= MOST_FORMS:
+            self._forms.clear()
+            self._seen.clear()
+        if hash(text) in self._seen:
+            self._forms[text] = form_of(text, numbers, sample)
+            self._seen.discard(hash(text))
+        else:
+            self._seen.add(hash(text))
 
 
 def _cut(line: bytes) -> tuple[bytes, list[bytes]]:
@@ -232,16 +240,16 @@ def _place(mark: bytes) -> int:
     return moment - _MARKS
 
 
-def form_of(line: bytes, sample: Sample) -> Form | None:
+def form_of(text: bytes, numbers: list[bytes], sample: Sample) -> Form | None:
     """What can be learnt from a line and its sample; None if some number in it is not always what it is here."""
-    if b"\\" in line or b"\0" in line:  # so that what looks like the value of a key is one
+    if b"\\" in text or text.count(b"\0") != len(numbers):  # so that what looks like the value of a key is one
         return None
-    text, numbers = _cut(line)
     if not all(rest[:1] in _AFTER for rest in text.split(b"\0")[1:]):  # so that it is all of the value
         return None
     try:
-        fixed = {place: numbers[place] for place in _fixed(_marked(text, numbers, {}))}
-        marked = _marked(text, numbers, fixed)
+        marked = _marked(text, numbers, {})
+        fixed = {place: numbers[place] for place in _fixed(marked)}
+        marked = _marked(text, numbers, fixed) if fixed else marked
         moment = _place_of(marked.timestamp, len(numbers))
         growing = [_place_of(getattr(one, key), len(numbers)) for one in marked.interfaces or () for key in COUNTERS]
         others = [_place_of(value, len(numbers)) for value in _integers(marked)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from itertools import pairwise
 
@@ -24,7 +24,6 @@ LAST_MOMENT = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: the last that 24 
 LONGEST_DURATION = 1000 * 365 * DAY
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _UNITS = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -47,13 +46,18 @@ def format_timestamp(moment: int) -> str:
     return f"{_second_text(second):0>19}.{millisecond:03d}Z"
 
 
+def _moment(when: datetime) -> int:
+    passed = when - _EPOCH
+    return passed.days * DAY + passed.seconds * SECOND + passed.microseconds // 1000
+
+
 def parse_timestamp(value: object) -> int:
     """The moment that a sender means: RFC 3339 text (UTC where it names no zone) or epoch seconds. Finer than a
     millisecond is cut off (of a float it is rounded). Raises ValueError with a sentence for anything else."""
     if isinstance(value, str):
         try:
             when = datetime.fromisoformat(value)
-            moment = ((when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
+            moment = _moment(when if when.tzinfo else when.replace(tzinfo=UTC))
         except (ValueError, OverflowError):
             raise ValueError("should be an RFC 3339 time such as 2026-11-21T15:39:28.075Z") from None
     elif isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < LAST_MOMENT:
@@ -74,7 +78,7 @@ def day_start(day: str) -> int:
     """The first moment of a UTC day. Raises ValueError if `day` is not of the form 2026-11-21."""
     if not _DAY.fullmatch(day):
         raise ValueError(f"not a day: {day!r}")
-    return (datetime.fromisoformat(day).replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+    return _moment(datetime.fromisoformat(day).replace(tzinfo=UTC))
 
 
 def parse_duration(text: str) -> int:
@@ -124,7 +128,7 @@ def parse_when(text: str, at: int, zone: tzinfo | None) -> int:
         else:
             when = datetime.fromisoformat(text)
             when = when if when.tzinfo or zone is None else when.replace(tzinfo=zone)
-        return (when.astimezone(UTC) - _EPOCH) // _MILLISECOND
+        return _moment(when.astimezone(UTC))
     except (ValueError, OverflowError):
         hint = "write for example now, -2h, 14:30, 2026-11-21 or 2026-11-21T15:39:28Z"
         raise UsageProblem(f"{text!r} is not a time", hint=hint) from None

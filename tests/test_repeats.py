@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from netstat_cli.counters import complete
 from netstat_cli.errors import InvalidSample, Problem
 from netstat_cli.model import Sample
-from netstat_cli.repeats import LONGEST, MOST_FORMS, Forms, Repeat, begin, follow, form_of, sample_of
+from netstat_cli.repeats import LONGEST, MOST_FORMS, Forms, Repeat, begin, follow, sample_of
 from netstat_cli.store.writer import Writer
 from netstat_cli.times import format_timestamp
 from netstat_cli.wire import decode, encode
@@ -201,23 +201,32 @@ def test_spaces_between_keys_and_values_do_not_matter(separators: tuple[str, str
 
 
 def test_lines_that_never_repeat() -> None:
-    """Two forms in turn, another server in each line, no server at all, and a line of kilobytes are read whole."""
+    """Another server or another text in each line, and lines of kilobytes, are read whole."""
     forms = Forms()
-    turns = [heartbeat(s).replace(b"load", b"load" if s % 2 else b"lead") for s in range(6)]
     others = [encode(sample(0, interface(), server=f"s{number}")) for number in range(6)]
+    texts = [heartbeat(s).replace(b"load", b"load%d" % s) for s in range(6)]
     long = [heartbeat(s).replace(b"1.0.0", b"x" * LONGEST) for s in range(6)]
-    assert not any(isinstance(forms.read(line), Repeat) for line in [*turns, *others, *long])
+    assert not any(isinstance(forms.read(line), Repeat) for line in [*others, *texts, *long])
     with pytest.raises(InvalidSample):
         forms.read(b'{"timestamp":5}')
 
 
-def test_the_forms_of_so_many_servers_are_known() -> None:
-    """Names that somebody makes up for ever do not fill the memory."""
+def test_two_forms_in_turn() -> None:
+    """A server that two programs speak for has two forms, and its runs go on as if there were one."""
+    lines = [heartbeat(s, s * 1000).replace(b"load", b"load" if s % 2 else b"lead") for s in range(10)]
+    forms = Forms()
+    assert [False] * 4 + [True] * 6 == [isinstance(forms.read(line), Repeat) for line in lines]
+    same(lines)
+
+
+def test_so_many_forms_are_known() -> None:
+    """Lines that somebody makes up for ever do not fill the memory, and what is learnt is learnt again."""
     forms = Forms()
     line = encode(sample(0, interface()))[:-1]
     for number in range(MOST_FORMS + 5):
-        forms.read(line.replace(b'"web1"', b'"s%d"' % number))
-    assert len(forms._known) <= MOST_FORMS
+        forms.read(line.replace(b'"web1"', b'"s%d"' % (number // 2)))
+    assert max(len(forms._forms), len(forms._seen)) <= MOST_FORMS
+    assert [False, False, True] == [isinstance(forms.read(heartbeat(s)), Repeat) for s in range(3)]
 
 
 def test_a_form_is_of_one_server() -> None:
@@ -230,5 +239,6 @@ def test_a_form_is_of_one_server() -> None:
 def test_a_line_without_interfaces_has_no_form() -> None:
     """There is nothing to know about it."""
     line = encode(sample(0))[:-1]
-    assert form_of(line, decode(line)) is None
-    assert T0 == decode(line).timestamp
+    forms = Forms()
+    assert [T0] * 4 == [sample_of(forms.read(line)).timestamp for _ in range(4)]
+    assert not any(isinstance(forms.read(line), Repeat) for _ in range(4))

@@ -273,7 +273,8 @@ class Writer:
             path = late
         if known is not None:
             known.add(moment)
-        batch = batches.setdefault(path, _Batch())
+        if (batch := batches.get(path)) is None:
+            batch = batches[path] = _Batch()
         batch.lines.append(line)
         batch.moments.add(moment)
         batch.last_timestamp = moment
