@@ -15,7 +15,7 @@ from operator import itemgetter, sub
 from typing import Any, NamedTuple
 
 from netstat_cli.errors import InvalidSample
-from netstat_cli.model import COUNTER_LIMIT, Sample
+from netstat_cli.model import Sample
 from netstat_cli.times import SECOND, format_timestamp, parse_timestamp
 from netstat_cli.topology import INTEGRATED, uplinks
 from netstat_cli.wire import COUNTERS, FAULTS, decode, encode
@@ -23,11 +23,10 @@ from netstat_cli.wire import COUNTERS, FAULTS, decode, encode
 LONGEST = 1 << 14
 """A longer line is a rare one, and of a machine that sends few."""
 MOST_FORMS = 20_000
-LONGEST_NUMBER = 19
 PLAIN_NUMBER = 1e15
 """A float from ten times this on is spelled with an exponent."""
 
-_VALUE = re.compile(rb'": ?((?!0\d)\d++(?:\.\d++)?+|"\d{4}-[\d:.TZ+ -]*+")')
+_VALUE = re.compile(rb'": ?((?!0\d)\d{1,19}+(?:\.\d++)?+|"\d{4}-[\d:.TZ+ -]*+")')
 _AFTER = (b",", b"}", b"]", b" ")
 _MARK = re.compile(rb'1000000\d{6}(?:\.5)?|"2001-09-09T\d\d:\d\d:\d\d\.\d{3}Z"')
 _MARKS = 1_000_000_000_000
@@ -40,7 +39,7 @@ class Form(NamedTuple):
     text: bytes
     numbers: int
     """How many there are."""
-    fixed: tuple[tuple[int, bytes], ...]
+    fixed: dict[int, bytes]
     """Places and values of the numbers that are no measurement: an interface's index, its speed, its run's start."""
     moment: int
     """The place of the timestamp."""
@@ -51,6 +50,8 @@ class Form(NamedTuple):
     loose: tuple[tuple[int, bool], ...]
     """The places of all others, and whether a time stands there."""
     server_id: str
+    is_stamped: bool
+    """Whether the sender says where its runs begin, so that the store has nothing to add."""
 
 
 class Trail(NamedTuple):
@@ -62,22 +63,29 @@ class Trail(NamedTuple):
     """Gets the values for the template."""
     rates: tuple[tuple[int, ...], tuple[int, ...]] | None
     """Places of the counters that the node's rates are made from, received and sent; None where the sender has them."""
+    as_it_came: bool
+    """Whether the line is stored as it came, if its numbers are spelled the way sample lines spell them."""
 
 
 class Repeat:
     """A sample of a known form. What it does not say itself stands in its line."""
 
-    __slots__ = ("counters", "form", "line", "server_id", "timestamp", "trail", "values")
+    __slots__ = ("counters", "form", "is_plain", "line", "server_id", "timestamp", "trail", "values")
 
-    def __init__(self, timestamp: int, line: bytes, form: Form, counters: list[int], values: list[Any]) -> None:
+    def __init__(
+        self, timestamp: int, line: bytes, form: Form, counters: list[int], values: list[Any], is_plain: bool
+    ) -> None:
         self.timestamp = timestamp
         self.server_id = form.server_id
         self.line = line
         """As it came; once it is stored, as it is stored."""
         self.form = form
         self.counters = counters
+        """Those that decide about a run, where that is left to the store."""
         self.values = values
         """The line's numbers and times; not needed any more once it is stored."""
+        self.is_plain = is_plain
+        """Whether the numbers were spelled the way sample lines spell them."""
         self.trail: Trail | None = None
         """How the next one can be stored, once this one is."""
 
@@ -133,21 +141,23 @@ def _cut(line: bytes) -> tuple[bytes, list[bytes]]:
 
 def _repeat(form: Form, line: bytes, numbers: list[bytes]) -> Repeat | None:
     """A line of the form's text, if it is of the form."""
-    if len(numbers) != form.numbers:
+    if len(numbers) != form.numbers or [numbers[place] for place in form.fixed] != [*form.fixed.values()]:
         return None
-    for place, value in form.fixed:
-        if numbers[place] != value:
-            return None
+    whole, counters, is_plain = form.whole(numbers), [], True
     try:
-        whole = [*map(int, form.whole(numbers))]
         moment = parse_timestamp(_time(numbers[form.moment]))
         for place, is_time in form.loose:
-            numbers[place] = numbers[place] if is_time and _time(numbers[place]) else _canonical(numbers[place])
+            if is_time:
+                _time(numbers[place])
+            elif (spelled := _canonical(numbers[place])) != numbers[place]:
+                numbers[place], is_plain = spelled, False
+        if not form.is_stamped:
+            counters = [*map(int, whole)]
+        elif not b"".join(whole).isdigit():
+            return None
     except ValueError:
         return None
-    if max(whole) >= COUNTER_LIMIT:
-        return None
-    return Repeat(moment, line, form, whole[: form.growing], numbers)
+    return Repeat(moment, line, form, counters[: form.growing], numbers, is_plain)
 
 
 def _time(value: bytes) -> str:
@@ -163,7 +173,7 @@ def _is_time(value: bytes) -> bool:
 
 def _canonical(number: bytes) -> bytes:
     """A number the way sample lines spell it. Raises ValueError for what is better read as JSON."""
-    if len(number) > LONGEST_NUMBER or _is_time(number):
+    if _is_time(number):
         raise ValueError
     return repr(float(number)).encode() if b"." in number else number
 
@@ -173,16 +183,23 @@ def follow(cur: Repeat, prev: Sample | Repeat | None) -> bool:
     does."""
     if not isinstance(prev, Repeat) or (trail := prev.trail) is None or trail.form is not cur.form:
         return False
-    counted = [*map(sub, cur.counters, prev.counters)]
-    if min(counted) < 0 or cur.timestamp <= prev.timestamp:
+    if cur.timestamp <= prev.timestamp:
         return False
-    rates = []
-    if trail.rates is not None:
-        elapsed = (cur.timestamp - prev.timestamp) / SECOND
-        rates = [sum([counted[place] for place in places]) / elapsed for places in trail.rates]
-        if max(rates) >= PLAIN_NUMBER:
+    rates: list[float] = []
+    if not cur.form.is_stamped:
+        counted = [*map(sub, cur.counters, prev.counters)]
+        if min(counted) < 0:
             return False
-    cur.line = trail.template % trail.order([*cur.values, b'"%b"' % format_timestamp(cur.timestamp).encode(), *rates])
+        if trail.rates is not None:
+            elapsed = (cur.timestamp - prev.timestamp) / SECOND
+            rates = [sum([counted[place] for place in places]) / elapsed for places in trail.rates]
+            if max(rates) >= PLAIN_NUMBER:
+                return False
+    stamp = b'"%b"' % format_timestamp(cur.timestamp).encode()
+    if trail.as_it_came and cur.is_plain and cur.values[cur.form.moment] == stamp:
+        cur.line += b"\n"
+    else:
+        cur.line = trail.template % trail.order([*cur.values, stamp, *rates])
     cur.trail, cur.values = trail, []
     return True
 
@@ -191,20 +208,20 @@ def begin(cur: Repeat, complete: Sample) -> None:
     """Makes it the complete sample as that is to be stored, and one to follow, unless its line has more than it
     shows."""
     form = cur.form
-    marked = _marked(form.text, cur.values, dict(form.fixed))
-    given = [interface.start for interface in marked.interfaces or ()]
+    marked = _marked(form.text, cur.values, form.fixed)
     starts = zip(marked.interfaces or (), complete.interfaces or (), strict=True)
     marked = marked._replace(interfaces=tuple([mine._replace(start=its.start) for mine, its in starts]))
     rates = None
-    if None in given and (marked.network_rx_bytes_per_sec, marked.network_tx_bytes_per_sec) == (None, None):
+    if not form.is_stamped and (marked.network_rx_bytes_per_sec, marked.network_tx_bytes_per_sec) == (None, None):
         rates = _rate_places(complete)
         received, sent = (_MARKS + form.numbers + extra + 0.5 for extra in (1, 2))
         marked = marked._replace(network_rx_bytes_per_sec=received, network_tx_bytes_per_sec=sent)
     template, places = _template(encode(marked), marked.timestamp, form.numbers)
-    wanted = {*range(form.numbers + (1 if rates is None else 3))} - {form.moment, *dict(form.fixed)}
-    cur.line, cur.values = encode(complete), []
+    wanted = {*range(form.numbers + (1 if rates is None else 3))} - {form.moment, *form.fixed}
+    line = encode(complete)
     if sorted(places) == sorted(wanted):
-        cur.trail = Trail(form, template, _getter(*places), rates)
+        cur.trail = Trail(form, template, _getter(*places), rates, line == cur.line + b"\n")
+    cur.line, cur.values = line, []
 
 
 @lru_cache(maxsize=1024)
@@ -259,8 +276,9 @@ def form_of(text: bytes, numbers: list[bytes], sample: Sample) -> Form | None:
         return None
     rest = {*range(len(numbers))} - {*growing, *others, moment, *fixed}
     loose = tuple([(place, _is_time(numbers[place])) for place in sorted(rest)])
-    whole = _getter(*growing, *others)
-    return Form(text, len(numbers), tuple(fixed.items()), moment, whole, len(growing), loose, sample.server_id)
+    is_stamped = all(one.start is not None for one in sample.interfaces or ())
+    ways = (fixed, moment, _getter(*growing, *others), len(growing), loose)
+    return Form(text, len(numbers), *ways, sample.server_id, is_stamped)
 
 
 def _marked(text: bytes, numbers: list[bytes], fixed: dict[int, bytes]) -> Sample:

@@ -97,12 +97,14 @@ ODD += ["\0", "5 ", " 5"]
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: odd[:24])
 @pytest.mark.parametrize("key", ["rx", "packets", "errors", "cpu"])
-def test_a_number_that_is_none_is_seen(key: str, odd: str) -> None:
+@pytest.mark.parametrize("start", [b"", b'"start":"2026-11-21T11:00:00.000Z",'], ids=["bare", "stamped"])
+def test_a_number_that_is_none_is_seen(key: str, odd: str, start: bytes) -> None:
     """Whatever stands where a number stood is refused or stored as if the line had been read whole."""
     forms = Forms()
-    lines = [heartbeat(second, second * 1000, second) for second in range(4)]
+    lines = [heartbeat(second, second * 1000, second).replace(b'"rx_b', start + b'"rx_b') for second in range(4)]
     assert [False, False, True, True] == [isinstance(forms.read(line), Repeat) for line in lines]
     line = heartbeat(5, **{"rx": 5000, "packets": 5, "errors": 1, key: odd})  # type: ignore[arg-type]
+    line = line.replace(b'"rx_b', start + b'"rx_b')
     assert answered(decode, line) == answered(forms.read, line)
     same([*lines, line, heartbeat(6, 10**18, 10**18, 9)])
 
