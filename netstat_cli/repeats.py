@@ -85,7 +85,7 @@ class Repeat:
         self.values = values
         """The line's numbers and times; not needed any more once it is stored."""
         self.is_plain = is_plain
-        """Whether the numbers were spelled the way sample lines spell them."""
+        """Whether the numbers were spelled the way sample lines spell them, without a space before."""
         self.trail: Trail | None = None
         """How the next one can be stored, once this one is."""
 
@@ -157,7 +157,7 @@ def _repeat(form: Form, line: bytes, numbers: list[bytes]) -> Repeat | None:
             return None
     except ValueError:
         return None
-    return Repeat(moment, line, form, counters[: form.growing], numbers, is_plain)
+    return Repeat(moment, line, form, counters[: form.growing], numbers, is_plain and b'": ' not in line)
 
 
 def _time(value: bytes) -> str:

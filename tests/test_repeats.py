@@ -184,6 +184,20 @@ def test_a_run_goes_on_in_the_same_form() -> None:
     assert (1000.0, 0.0) == (four.sample.network_rx_bytes_per_sec, four.sample.network_tx_bytes_per_sec)
 
 
+def test_lines_of_netcli_itself_are_stored_as_they_came() -> None:
+    """Runs are stamped and rates are there, so that nothing is to be added; counters may even fall, because the sender
+    knows. A time or a number in another spelling is stored in the right one."""
+    told = {"network_rx_bytes_per_sec": 8123.4, "network_tx_bytes_per_sec": 991.0}
+    ours = [encode(sample(at, interface(rx=9000 - at, start=T0), seq=at, **told))[:-1] for at in range(8)]
+    forms = Forms()
+    assert [False, False] + [True] * 6 == [isinstance(forms.read(line), Repeat) for line in ours]
+    assert "".join(line.decode() + "\n" for line in ours) == same(ours)["store/web1/2026-11-21.jsonl"]
+    other = [ours[4].replace(b".000Z", b"Z", 1), ours[5].replace(b"8123.4", b"8123.40")]
+    other += [ours[6].replace(b'"seq":', b'"seq": '), ours[7]]
+    assert [True] * 4 == [isinstance(forms.read(line), Repeat) for line in other]
+    same([*ours[:4], *other])
+
+
 @pytest.mark.parametrize(
     ("rx", "second"), [(2999, 4), (4000, 3), (4000, 2), (1 << 63, 4)], ids=["fell", "again", "late", "fast"]
 )
