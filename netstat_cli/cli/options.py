@@ -55,7 +55,7 @@ SERVER_ID = ServerId()
 def data_option(command: F) -> F:
     """--data DIR."""
     return click.option(
-        "--data", metavar="DIR", help="The store. [default: $STATE_DIRECTORY, else ~/.local/state/netcli]"
+        "--data", metavar="DIR", help="The store. [default: $NETCLI_DATA, $STATE_DIRECTORY, else ~/.local/state/netcli]"
     )(command)
 
 
@@ -71,8 +71,8 @@ def json_option(command: F) -> F:
 
 
 def data_dir(chosen: str | None) -> str:
-    """The folder of the store: as chosen, else systemd's, else the user's state folder."""
-    if chosen:
+    """The folder of the store: as chosen, by option or environment, else systemd's, else the user's state folder."""
+    if chosen := chosen or os.environ.get("NETCLI_DATA"):
         return chosen
     if systemd := os.environ.get("STATE_DIRECTORY"):
         return systemd.split(":")[0]

@@ -52,3 +52,21 @@ def test_import(run: Run, data: Path, tmp_path: Path) -> None:
     assert ":5: rejected: timestamp: is missing" in said
     code, _, said = run("store", "import", "-", stdin=json.dumps(export() | {"jsonversion": "1"}))
     assert (1, "vnstat's jsonversion '1' is not known") == (code, said[8:45])
+
+
+def test_where_a_store_is_looked_for(run: Run, tmp_path: Path) -> None:
+    """The option counts before $NETCLI_DATA, that before systemd's folder, and that before the user's own."""
+    places = [
+        tmp_path / name for name in ("option", "environment", "systemd", "xdg/netcli", "home/.local/state/netcli")
+    ]
+    chosen = {"NETCLI_DATA": str(places[1]), "STATE_DIRECTORY": f"{places[2]}:{tmp_path}/more"}
+    chosen |= {"XDG_STATE_HOME": str(tmp_path / "xdg"), "HOME": str(tmp_path / "home")}
+    told = [run("store", "info", "--data", places[0], **chosen).stderr]
+    for name in ("NETCLI_DATA", "STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"):
+        told.append(run("store", "info", **chosen).stderr)
+        chosen[name] = ""
+    assert [f"netcli: no samples are stored in {place}" for place in places[:4]] == [
+        text.splitlines()[0] for text in told[:4]
+    ]
+    relative = chosen | {"XDG_STATE_HOME": "relative", "HOME": str(tmp_path / "home")}
+    assert f"no samples are stored in {places[4]}" in run("store", "info", **relative).stderr
