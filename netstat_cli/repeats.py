@@ -1,4 +1,4 @@
-"""Lines that differ from their server's last one in nothing but numbers, which nearly all do. Pure.
+"""Lines that differ from an earlier one of their server in nothing but numbers, which nearly all do. Pure.
 
 Such a line is not read as JSON again. It is cut into its text and its numbers; where the text is that of an earlier
 line, it is known what each number means, and the line to be stored is the last stored one with other numbers in it.

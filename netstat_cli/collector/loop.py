@@ -70,17 +70,21 @@ class Loop:
         """Until the end; times are looked after at every interval."""
         look = time.monotonic() + interval
         while not self.closing:
-            try:
-                self._round(interval)
-                if (at := time.monotonic()) >= look:
-                    look = at + interval
-                    self._end_overdue(at)
-            except Exception as error:  # noqa: BLE001  one connection must not end the others
-                self._answers.tell_once(f"a connection failed: {error!r}")
-        self._round(0.0)
+            self._try(lambda: self._round(interval))
+            if (at := time.monotonic()) >= look:
+                look = at + interval
+                self._try(lambda: self._end_overdue(time.monotonic()))
+        self._try(lambda: self._round(0.0))
         while self._more:
-            self._round(0.0)
+            self._try(lambda: self._round(0.0))
         self._selector.close()
+
+    def _try(self, step: Callable[[], None]) -> None:
+        """One connection must not end the others, nor keep the server from its end."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001  whatever it is, the operator hears of it
+            self._answers.tell_once(f"a connection failed: {error!r}")
 
     def end(self) -> None:
         """Has the loop answer what it has taken, and return."""
