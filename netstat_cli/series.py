@@ -42,8 +42,10 @@ class Bucket(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """Whether it has a rate that can be shown."""
-        return self.seconds > 0 and not self.gap
+        """Whether it has a rate that can be shown. Whole bytes over a few milliseconds, as where the last sample lies
+        just behind the bucket's beginning, are none: half of the bucket or a second of it must be sampled."""
+        enough = min(1.0, (self.until - self.since) / SECOND / 2)
+        return self.seconds >= enough and not self.gap
 
     @property
     def rates(self) -> tuple[float, float]:

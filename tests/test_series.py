@@ -163,6 +163,21 @@ def test_rates_of_a_bucket_are_of_its_known_seconds() -> None:
     assert ((0.0, 0.0), False) == (bucket(0, 9, 0, 0.0).rates, bucket(0, 9, 0, 0.0).known)
 
 
+def test_a_sliver_of_a_bucket_has_no_rate() -> None:
+    """A sample shortly behind the bucket's beginning leaves a byte or none in a millisecond; that is no peak, and no
+    silence either. Its traffic counts, and a bucket that is short itself needs half of its own length."""
+    samples = [quiet(0, 0), quiet(10, 999), quiet(17.001, 2000)]
+    *_, last = buckets_of(samples, 0, 8.5, 17, 25.5)
+    assert ((1000.0, 1000.0), False) == (last.rates, last.known)
+    assert 2000 == sum(one.traffic.rx_bytes for one in buckets_of(samples, 0, 8.5, 17, 25.5))
+    assert [True, False, True, False] == [
+        bucket(0, 60, 9, 1.0).known,
+        bucket(0, 60, 9, 0.999).known,
+        bucket(0, 0.1, 9, 0.05).known,
+        bucket(0, 0.1, 9, 0.049).known,
+    ]
+
+
 def test_an_interface_that_was_never_there_has_nothing() -> None:
     """A name that no sample has gives empty buckets, and no error."""
     with history_of("web1", completed([quiet(0, 0), quiet(10, 1000)])) as history:
