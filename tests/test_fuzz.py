@@ -21,7 +21,7 @@ from netstat_cli.wire import encode
 from tests.collector.conftest import Running
 from tests.given import interface, sample
 
-MODERATE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MODERATE = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 VALID = json.loads(encode(sample(0, interface(rx=1000), seq=1)))
 PATHS = [pattern.pattern.replace("(?P<server_id>[^/]+)", "web1").replace("\\", "") for pattern, _ in ROUTES]
 PIECES = [

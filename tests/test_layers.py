@@ -23,7 +23,7 @@ ROWS = [
     ("collector", "transport", "render", "exporters"),
     ("series", "sampler", "reader", "report", "importing"),
     ("store", "sources"),
-    ("repeats", "glance"),
+    ("repeats", "forms", "glance"),
     ("wire", "counters"),
     ("topology",),
     ("model", "errors", "times"),

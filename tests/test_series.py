@@ -28,7 +28,7 @@ from netstat_cli.times import SECOND
 from tests.given import T0, completed, interface, sample, scan, total
 from tests.histories import NAMES, histories
 
-SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+SLOW = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def draw_edges(data: Any, samples: list[Sample]) -> list[int]:

@@ -46,6 +46,8 @@ class Disk:
 class AppendFile:
     """One file open for appending. `last_timestamp` is that of its last whole line, -1 where it has none."""
 
+    __slots__ = ("_disk", "_fd", "_is_new", "last_timestamp", "path", "size", "torn")
+
     def __init__(self, path: str, disk: Disk) -> None:
         """Opens or creates it, and cuts off a torn last line. Raises OSError."""
         self.path = path
@@ -61,13 +63,12 @@ class AppendFile:
 
     def append(self, lines: bytes, last_timestamp: int) -> None:
         """Adds whole lines, not yet durable. Raises OSError, and then the file is as it was before."""
-        before = (self.size, self.last_timestamp)
         try:
             written = self._disk.write(self._fd, lines)
             while written < len(lines):
                 written += self._disk.write(self._fd, memoryview(lines)[written:])
         except OSError:
-            self.cut(*before)
+            os.ftruncate(self._fd, self.size)
             raise
         self.size += len(lines)
         self.last_timestamp = last_timestamp
@@ -100,8 +101,9 @@ class AppendFiles:
         self._most = min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._open: OrderedDict[str, AppendFile] = OrderedDict()
 
-    def __contains__(self, path: str) -> bool:
-        return path in self._open
+    def opened(self, path: str) -> AppendFile | None:
+        """The file at that path, if it is open."""
+        return self._open.get(path)
 
     def get(self, path: str) -> AppendFile:
         """The file at that path, opened if need be. Raises OSError."""

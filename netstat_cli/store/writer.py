@@ -22,7 +22,7 @@ from netstat_cli.store.appending import AppendFiles, Disk, store_error
 from netstat_cli.store.history import open_history
 from netstat_cli.store.journal import Journal
 from netstat_cli.store.layout import CLOSED, FILE_MODE, LATE, PLAIN, RESERVED, create, day_path, days, servers
-from netstat_cli.times import DAY, day_of, day_start
+from netstat_cli.times import DAY, LAST_MOMENT, day_of, day_start
 from netstat_cli.topology import INTEGRATED
 from netstat_cli.wire import decode, encode
 
@@ -45,7 +45,7 @@ class Ticket:
 
     def __init__(self, writer: Writer, samples: Sequence[Sample | Repeat]) -> None:
         self.samples = samples
-        self.outcome = [Stored(sample, False) for sample in samples]
+        self.outcome: list[Stored] = [Stored(samples[0], False)] * len(samples) if samples else []
         self.error: NetcliError | None = None
         self.done = False
         self._writer = writer
@@ -68,12 +68,17 @@ class _Place(NamedTuple):
     late: str
 
 
+NOWHERE = _Place(LAST_MOMENT + 1, "", "", "")
+
+
 class _Batch:
     """Lines waiting for one file, in order, and who waits for them."""
 
+    __slots__ = ("before", "last_timestamp", "lines", "moments", "tickets")
+
     def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self.moments: set[int] = set()
+        self.moments: list[int] = []
         self.last_timestamp = -1
         self.before = (0, -1)
         """Size and last timestamp of the file before these lines."""
@@ -255,28 +260,30 @@ class Writer:
 
     def _place(self, sample: Sample | Repeat, ticket: Ticket, batches: dict[str, _Batch]) -> Stored:
         """Finds the file for a sample and puts its line there, unless the store has it."""
-        sample, line = self._complete(sample)
+        if isinstance(sample, Repeat) and follow(sample, self.latest.get(sample.server_id)):
+            line = sample.line
+        else:
+            sample, line = self._complete(sample)
         server_id, moment = sample.server_id, sample.timestamp
-        if server_id in RESERVED:
-            raise InvalidSample(
-                [Problem(("server_id",), "is a name that the store uses itself", "value_error.server_id")]
-            )
-        _, day, path, late = self._place_of(server_id, moment)
-        in_order = self._in_order(path, moment, batches)
-        known = self._known.get((server_id, day)) if in_order else self._known_times(server_id, day, batches)
-        if not in_order:
-            if known is not None and moment in known:
-                planned = [batch for name in (path, late) if (batch := batches.get(name)) and moment in batch.moments]
-                for batch in planned:
-                    batch.tickets.append(ticket)  # it is a duplicate if that one succeeds
+        begin, day, path, late = self._places.get(server_id) or NOWHERE
+        if not begin <= moment < begin + DAY:
+            begin, day, path, late = self._find_place(server_id, moment)
+        batch = batches.get(path)
+        if moment > (batch.last_timestamp if batch is not None else self._last_in(path)):
+            known = self._known.get((server_id, day))
+        else:
+            known = self._known_times(server_id, day, batches)
+            if moment in known:
+                for planned in filter(None, (batch, batches.get(late))):
+                    planned.tickets.append(ticket)  # it may be a duplicate of one that has to reach the disk first
                 return Stored(sample, False)
-            path = late
+            path, batch = late, batches.get(late)
         if known is not None:
             known.add(moment)
-        if (batch := batches.get(path)) is None:
+        if batch is None:
             batch = batches[path] = _Batch()
         batch.lines.append(line)
-        batch.moments.add(moment)
+        batch.moments.append(moment)
         batch.last_timestamp = moment
         batch.tickets.append(ticket)
         latest = self.latest.get(server_id)
@@ -290,29 +297,29 @@ class Writer:
     def _complete(self, sample: Sample | Repeat) -> tuple[Sample | Repeat, bytes]:
         """A sample as it is stored, and its line."""
         before = self._sample_before(sample)
-        if isinstance(sample, Repeat) and follow(sample, before):
-            return sample, sample.line
         whole = complete(sample_of(sample), None if before is None else sample_of(before))
         if not isinstance(sample, Repeat):
             return whole, encode(whole)
         begin(sample, whole)
         return sample, sample.line
 
-    def _place_of(self, server_id: str, moment: int) -> _Place:
-        place = self._places.get(server_id)
-        if place is None or not place.begin <= moment < place.begin + DAY:
-            day = day_of(moment)
-            paths = (day_path(self._data, server_id, day, ending) for ending in (PLAIN, LATE))
-            place = self._places[server_id] = _Place(day_start(day), day, *paths)
+    def _find_place(self, server_id: str, moment: int) -> _Place:
+        if server_id in RESERVED:
+            message = "is a name that the store uses itself"
+            raise InvalidSample([Problem(("server_id",), message, "value_error.server_id")])
+        day = day_of(moment)
+        paths = (day_path(self._data, server_id, day, ending) for ending in (PLAIN, LATE))
+        place = self._places[server_id] = _Place(day_start(day), day, *paths)
         return place
 
-    def _in_order(self, path: str, moment: int, batches: dict[str, _Batch]) -> bool:
-        """Whether the sample comes after all that its day's file holds or is about to. A closed day takes no more."""
-        if (batch := batches.get(path)) is not None:
-            return moment > batch.last_timestamp
-        if path not in self._files and os.path.exists(path.removesuffix(PLAIN) + CLOSED):
-            return False
-        return moment > self._files.get(path).last_timestamp
+    def _last_in(self, path: str) -> int:
+        """The moment after which samples come in order in a day's file. A closed day takes no more."""
+        file = self._files.opened(path)
+        if file is None:
+            if os.path.exists(path.removesuffix(PLAIN) + CLOSED):
+                return LAST_MOMENT
+            file = self._files.get(path)
+        return file.last_timestamp
 
     def _known_times(self, server_id: str, day: str, batches: dict[str, _Batch]) -> set[int]:
         """Every moment of a day that is stored or about to be."""
@@ -324,7 +331,7 @@ class Writer:
                 times = {line.timestamp for line in history.lines(begin - 1, begin + DAY - 1)}
             for ending in (PLAIN, LATE):
                 batch = batches.get(day_path(self._data, server_id, day, ending))
-                times |= batch.moments if batch else set()
+                times.update(batch.moments if batch else ())
             self._known[key] = times
             while len(self._known) > 1 and sum(map(len, self._known.values())) > REMEMBERED_MOMENTS:
                 self._known.popitem(last=False)

@@ -128,11 +128,11 @@ def test_a_bounded_number_of_files_stays_open(tmp_path: Path) -> None:
     for path in paths:
         files.get(path).append(line(0), T0)
         assert T0 == files.get(paths[0]).last_timestamp
-    assert [True, False] == [path in files for path in paths[:2]]
+    assert [True, False] == [files.opened(path) is not None for path in paths[:2]]
     assert before + OPEN_FILES == len(os.listdir("/proc/self/fd"))
     assert T0 == files.get(paths[1]).last_timestamp
     files.forget(paths[1])
-    assert paths[1] not in files
+    assert files.opened(paths[1]) is None
     files.close()
     assert before == len(os.listdir("/proc/self/fd"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from netstat_cli.model import Sample
@@ -64,7 +64,7 @@ def steady(*seconds: float) -> list[Sample]:
 
 
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking a failure takes minutes of syncing
-SLOW = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow], phases=UNSHRUNK)
+SLOW = settings(max_examples=15, phases=UNSHRUNK)
 
 
 @SLOW
