@@ -24,6 +24,7 @@ MOST_TEXT = 4 << 20
 MOST_SERVERS = 20_000
 PRICE, MOST_CREDIT = 64, 4096
 """To learn a text takes as long as to read so many lines: it is paid with as many."""
+NO_RATES = b',"network_rx_bytes_per_sec":0.0,"network_tx_bytes_per_sec":0.0'
 PLAIN_NUMBER = 1e15
 """A float from ten times this on is spelled with an exponent."""
 
@@ -79,6 +80,8 @@ class Forms:
     def __init__(self) -> None:
         self._last: dict[bytes, Form] = {}
         """The form of each server's last line."""
+        self._newest: Form | None = None
+        """The one that was looked up last: that of a server that is new, as likely as not."""
         self._forms: dict[bytes, Form | None] = {}
         """By their text; None for a text of which nothing can be learnt."""
         self._size = 0
@@ -92,7 +95,7 @@ class Forms:
             self._credit += 1
         begin = line.find(b'"server_id"')
         server = line[begin : line.find(b",", begin)]
-        form = self._last.get(server)
+        form = self._last.get(server) or self._newest
         if form is not None and (repeat := _repeat(form, line)) is not None:
             return repeat
         if len(line) > LONGEST or b"\0" in line or b"\\" in line:
@@ -103,7 +106,7 @@ class Forms:
         if form is not None and (repeat := _repeat(form, line)) is not None:
             if len(self._last) >= MOST_SERVERS:
                 self._last.clear()
-            self._last[server] = form
+            self._last[server] = self._newest = form
             return repeat
         sample = decode(line)
         if text not in self._forms:
@@ -120,7 +123,7 @@ class Forms:
             if self._size + len(text) > MOST_TEXT:
                 self._last.clear()
                 self._forms.clear()
-                self._size = 0
+                self._newest, self._size = None, 0
             self._forms[text] = form_of(parts, values)
             self._size += len(text)
 
@@ -190,15 +193,18 @@ def begin(cur: Repeat, complete: Sample) -> None:
     """Makes it the complete sample as that is to be stored, and one to follow, if its form would have made the same of
     it. Raises InvalidSample for what no line can be made of."""
     form, line, listed = cur.form, encode(complete), complete.interfaces or ()
-    starts = [stamp(listed[place].start or 0) for place in form.starts]
-    getters, rates, expected = None, [], line
+    moments = [listed[place].start or 0 for place in form.starts]
+    stamps = {moment: stamp(moment) for moment in moments}
+    starts = [stamps[moment] for moment in moments]
+    getters, rates = None, []
     if form.lacks_rates:
         getters = _rate_getters(tuple([listed.index(interface) for interface in uplinks(listed)]))
         cur.carried = _carried(getters, cur)
         rates = [complete.network_rx_bytes_per_sec or 0.0, complete.network_tx_bytes_per_sec or 0.0]
-        expected = encode(complete._replace(network_rx_bytes_per_sec=rates[0], network_tx_bytes_per_sec=rates[1]))
-    is_measured = all(interface.kind != INTEGRATED for interface in listed)
-    if is_measured and form.line(cur.values, cur.timestamp, rates, starts) == expected:
+    made = form.line(cur.values, cur.timestamp, rates, starts)
+    if form.lacks_rates and complete.network_rx_bytes_per_sec is None:
+        made = made.replace(NO_RATES, b"", 1)
+    if made == line and all(interface.kind != INTEGRATED for interface in listed):
         cur.trail = Trail(form, form.constant(cur.values), starts, getters, line == cur.line + b"\n")
     cur.line, cur.values = line, ()
 
