@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 COMPRESS_FROM = 1400  # bytes; less fits into one packet as it is
 FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0
+LONGEST_ASKED = 3600.0
 NOT_AN_ANSWER = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
 """What reading the JSON of somebody who is no collector may raise."""
 RETRIED = frozenset({408, 425, 429})  # and every 5xx
@@ -172,7 +175,7 @@ def delays(jitter: Callable[[float, float], float] = random.uniform) -> Iterator
 def _receipt(url: str, response: requests.Response, sent: int) -> Receipt:
     status = response.status_code
     if status in RETRIED or status >= 500:
-        raise PeerUnavailable(f"{url} answered {status}: {said(response)}", retry_after=_retry_after(response))
+        raise PeerUnavailable(f"{url} answered {status}: {said(response)}", retry_after=retry_after(response.headers))
     if status in (401, 403):
         raise PeerRefused(
             f"{url} answered {status}: {said(response)}", hint="give the collector's token (--token-file)"
@@ -199,9 +202,17 @@ def _receipt(url: str, response: requests.Response, sent: int) -> Receipt:
     return receipt
 
 
-def _retry_after(response: requests.Response) -> float | None:
-    text = response.headers.get("Retry-After", "")
-    return min(float(text), 3600.0) if text.isdecimal() else None
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that a peer asks for: said as a number, or as a time by its own clock (RFC 9110, 10.2.3)."""
+    text = headers.get("Retry-After", "")
+    if text.isdecimal():
+        return min(float(text), LONGEST_ASKED)
+    try:
+        at = parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(UTC)
+        seconds = (parsedate_to_datetime(text) - at).total_seconds()
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return None
+    return min(max(seconds, 0.0), LONGEST_ASKED)
 
 
 def said(response: requests.Response) -> str:

@@ -27,6 +27,7 @@ from netstat_cli.transport.client import (
     delays,
     deliver,
     post_in_parts,
+    retry_after,
     samples_url,
 )
 from netstat_cli.wire import encode
@@ -252,6 +253,28 @@ def test_what_an_error_means(
     assert (f"{peer.url}/api/v1/samples answered {said}", hint) == (caught.value.message, caught.value.hint)
     assert retry_after == getattr(caught.value, "retry_after", None)
     assert len(peer.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "date", "seconds"),
+    [
+        ("120", None, 120.0),
+        ("Sun, 22 Nov 2026 10:00:40 GMT", "Sun, 22 Nov 2026 10:00:00 GMT", 40.0),
+        ("Sunday, 22-Nov-26 10:00:40 GMT", "Sun, 22 Nov 2026 10:00:00 GMT", 40.0),
+        ("Sun, 22 Nov 2026 09:59:59 GMT", "Sun, 22 Nov 2026 10:00:00 GMT", 0.0),
+        ("Mon, 23 Nov 2026 10:00:00 GMT", "Sun, 22 Nov 2026 10:00:00 GMT", 3600.0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", None, 3600.0),
+        ("Sun, 22 Nov 2026 10:00:40 GMT", "today", None),
+        ("Sun, 22 Nov 2026 10:00:40", "Sun, 22 Nov 2026 10:00:00 GMT", None),
+        ("soon", None, None),
+        ("-5", None, None),
+        ("", None, None),
+    ],
+)
+def test_how_long_a_peer_asks_to_wait(asked: str, date: str | None, seconds: float | None) -> None:
+    """Seconds, or a time, which is compared with the peer's own clock: at most an hour, and nothing where it cannot be
+    understood."""
+    assert seconds == retry_after({"Retry-After": asked} | ({} if date is None else {"Date": date}))
 
 
 def test_a_peer_that_is_down() -> None:
