@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from netstat_cli.errors import InvalidSample
-from netstat_cli.model import Interface, Sample
+from netstat_cli.model import Interface, Sample, counters
 from netstat_cli.times import SECOND, format_timestamp, parse_timestamp
 from netstat_cli.wire import COUNTERS, FAULTS, decode, encode
 
@@ -111,36 +111,41 @@ def _form_of(parts: Sequence[bytes], values: Values) -> Form | None:
     marked = decode(_woven(parts, marks))
     listed = marked.interfaces or ()
     growing = [_place(getattr(interface, key)) for interface in listed for key in COUNTERS]
-    faults = [getattr(interface, key) for interface in listed for key in FAULTS]
-    indexes = [interface.ifindex for interface in listed]
-    integers = {*growing, *_places([marked.seq, *faults, *indexes])}
-    speeds = {*_places(interface.speed_mbps for interface in listed)}
-    server_id, moment = _place(marked.server_id), _place(marked.timestamp)
-    numbers = {place for place, value in enumerate(values) if not _is_string(value)}
+    kinds = _kinds(values, marked)
     starts = tuple([i for i, interface in enumerate(listed) if interface.start is None])
     lacks_rates = bool(starts) and marked[6:8] == (None, None)
-    whole = _completed(marked, len(values), starts, lacks_rates)
-    stored = _MARK.split(encode(whole))
+    stored = _MARK.split(encode(_completed(marked, len(values), starts, lacks_rates)))
     order = [_place(json.loads(mark)) for mark in stored[1::2]]
+    server_id, moment = _place(marked.server_id), _place(marked.timestamp)
     added = 1 + (2 if lacks_rates else 0) + len(starts)
     if not listed or sorted(order) != sorted({*range(len(values) + added)} - {moment}):
         return None
-    kinds = [
-        _INTEGER if i in integers else _SPEED if i in speeds else _NUMBER if i in numbers else _STRING
-        for i in range(len(values))
-    ]
     return Form(
         pattern=re.compile(_woven([*map(re.escape, parts)], kinds)),
         server_id=server_id,
         moment=moment,
         constant=getter([*_places(_constants(marked))]),
         growing=getter(growing),
-        fractions=tuple(sorted(numbers - integers - speeds)),
+        fractions=tuple([place for place, kind in enumerate(kinds) if kind is _NUMBER]),
         starts=starts,
         lacks_rates=lacks_rates,
         parts=stored,
         order=getter(order),
     )
+
+
+def _kinds(values: Values, marked: Sample) -> list[bytes]:
+    """What may stand in the place of each value."""
+    kinds = [_STRING if _is_string(value) else _NUMBER for value in values]
+    for place in _places([marked.seq]):
+        kinds[place] = _INTEGER
+    for interface in marked.interfaces or ():
+        faults = [getattr(interface, key) for key in FAULTS]
+        for place in _places([interface.ifindex, *counters(interface), *faults]):
+            kinds[place] = _INTEGER
+        for place in _places([interface.speed_mbps]):
+            kinds[place] = _SPEED
+    return kinds
 
 
 def _constants(sample: Sample) -> Iterable[str | float | None]:
