@@ -22,8 +22,9 @@ LONGEST = 1 << 14
 MOST_TEXT = 4 << 20
 """So many bytes of texts are known; what is known of one takes some ten times as much."""
 MOST_SERVERS = 20_000
-PRICE, MOST_CREDIT = 64, 4096
-"""To learn a text takes as long as to read so many lines: it is paid with as many."""
+PRICE = 64
+"""To learn a text takes as long as to read it so many times as JSON: it is paid with as many bytes read."""
+MOST_CREDIT = 2 << 20
 NO_RATES = b',"network_rx_bytes_per_sec":0.0,"network_tx_bytes_per_sec":0.0'
 PLAIN_NUMBER = 1e15
 """A float from ten times this on is spelled with an exponent."""
@@ -92,7 +93,7 @@ class Forms:
     def read(self, line: bytes) -> Sample | Repeat:
         """What a line says. Raises InvalidSample; what is wrong with its names may come out only when it is stored."""
         if self._credit < MOST_CREDIT:
-            self._credit += 1
+            self._credit += len(line)
         begin = line.find(b'"server_id"')
         server = line[begin : line.find(b",", begin)]
         form = self._last.get(server) or self._newest
@@ -118,8 +119,8 @@ class Forms:
             if len(self._seen) >= MOST_SERVERS:
                 self._seen.clear()
             self._seen.add(hash(text))
-        elif self._credit >= PRICE:
-            self._credit -= PRICE
+        elif self._credit >= PRICE * len(text):
+            self._credit -= PRICE * len(text)
             if self._size + len(text) > MOST_TEXT:
                 self._last.clear()
                 self._forms.clear()

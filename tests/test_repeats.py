@@ -261,16 +261,17 @@ def test_so_much_is_known() -> None:
     """Lines that somebody makes up for ever fill neither the memory nor the time: to learn is paid with lines read.
     What is forgotten is learnt again."""
     forms = Forms()
-    for number in range(MOST_CREDIT):
-        forms.read(heartbeat(0).replace(b"load", b"load%d" % (number // 2)))
-    learnt = len(forms._forms)
-    assert 2 * MOST_CREDIT // PRICE - 2 <= learnt <= 2 * MOST_CREDIT // PRICE
-    for _ in range(MOST_CREDIT):
+    lines = [heartbeat(0).replace(b"load", b"load%d" % (number // 2)) for number in range(2000)]
+    for line in lines:
+        forms.read(line)
+    learnt, texts = len(forms._forms), sum(map(len, forms._forms))
+    assert learnt > 10
+    assert PRICE * texts <= MOST_CREDIT + sum(map(len, lines)) < PRICE * (texts + 2 * texts // learnt)
+    while forms._credit < MOST_CREDIT:
         forms.read(heartbeat(1))
     forms._size = MOST_TEXT
-    assert [False, False, True] == [
-        isinstance(forms.read(heartbeat(s).replace(b"load", b"lead")), Repeat) for s in range(3)
-    ]
+    again = [heartbeat(second).replace(b"load", b"lead") for second in range(3)]
+    assert [False, False, True] == [isinstance(forms.read(line), Repeat) for line in again]
     assert 1 == len(forms._forms)
 
 
