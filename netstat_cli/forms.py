@@ -23,6 +23,8 @@ from netstat_cli.times import SECOND, format_timestamp, parse_timestamp
 from netstat_cli.wire import COUNTERS, FAULTS, decode, encode
 
 Values = Sequence[bytes]
+Rates = tuple[()] | tuple[float, float]
+"""Bytes per second received and sent, or nothing where the line has them."""
 T = TypeVar("T")
 Get = Callable[[Sequence[T]], tuple[T, ...]]
 
@@ -69,10 +71,11 @@ class Form(NamedTuple):
     order: Get[bytes]
     """Gets what belongs into the gaps: of the line's values, the timestamp, the rates and the starts."""
 
-    def line(self, values: Values, moment: int, rates: Sequence[float], starts: Values) -> bytes:
+    def line(self, values: Values, moment: int, rates: Rates, starts: Values) -> bytes:
         """The line as it is stored."""
+        spelled = (b"%.1f" % rates[0], b"%.1f" % rates[1]) if rates else ()
         pieces = self.parts.copy()
-        pieces[1::2] = self.order([*values, stamp(moment), *[b"%.1f" % rate for rate in rates], *starts])
+        pieces[1::2] = self.order((*values, stamp(moment), *spelled, *starts))
         return b"".join(pieces)
 
 

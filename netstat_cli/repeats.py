@@ -11,7 +11,7 @@ from functools import lru_cache
 from operator import le
 from typing import NamedTuple
 
-from netstat_cli.forms import Form, Get, Values, cut, form_of, getter, stamp
+from netstat_cli.forms import Form, Get, Rates, Values, cut, form_of, getter, stamp
 from netstat_cli.model import Sample
 from netstat_cli.times import SECOND, parse_timestamp
 from netstat_cli.topology import INTEGRATED, uplinks
@@ -172,14 +172,14 @@ def follow(cur: Repeat, prev: Sample | Repeat | None) -> bool:
     form = trail.form
     if cur.timestamp <= prev.timestamp or form.constant(cur.values) != trail.constant:
         return False
-    rates: list[float] = []
+    rates: Rates = ()
     if form.starts:
         if not all(map(le, prev.counters, cur.counters)):
             return False
         if trail.rates is not None:
             received, sent = cur.carried = _carried(trail.rates, cur)
             before, elapsed = prev.carried, (cur.timestamp - prev.timestamp) / SECOND
-            rates = [(received - before[0]) / elapsed, (sent - before[1]) / elapsed]
+            rates = (received - before[0]) / elapsed, (sent - before[1]) / elapsed
             if max(rates) >= PLAIN_NUMBER:
                 return False
     if trail.as_it_came and cur.is_plain and cur.values[form.moment] == stamp(cur.timestamp):
@@ -197,11 +197,12 @@ def begin(cur: Repeat, complete: Sample) -> None:
     moments = [listed[place].start or 0 for place in form.starts]
     stamps = {moment: stamp(moment) for moment in moments}
     starts = [stamps[moment] for moment in moments]
-    getters, rates = None, []
+    getters: tuple[Get[int], Get[int]] | None = None
+    rates: Rates = ()
     if form.lacks_rates:
         getters = _rate_getters(tuple([listed.index(interface) for interface in uplinks(listed)]))
         cur.carried = _carried(getters, cur)
-        rates = [complete.network_rx_bytes_per_sec or 0.0, complete.network_tx_bytes_per_sec or 0.0]
+        rates = complete.network_rx_bytes_per_sec or 0.0, complete.network_tx_bytes_per_sec or 0.0
     made = form.line(cur.values, cur.timestamp, rates, starts)
     if form.lacks_rates and complete.network_rx_bytes_per_sec is None:
         made = made.replace(NO_RATES, b"", 1)

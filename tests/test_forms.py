@@ -52,7 +52,7 @@ def test_a_form_finds_values_and_makes_the_line() -> None:
     rates = {"network_rx_bytes_per_sec": 8.5, "network_tx_bytes_per_sec": 0.0}
     extra = {"note": "a:b", "load": 0.25}
     expected = sample(5, growing, server="db7", boot=None, hostname=None, interval=None, extra=extra, **rates)
-    assert encode(expected) == form.line(values, T0 + 5000, [8.5, 0.0], [stamp(T0 - 1000)])
+    assert encode(expected) == form.line(values, T0 + 5000, (8.5, 0.0), [stamp(T0 - 1000)])
     assert ((b'"db7"', b'"wan"'), (b"12345", b"2", b"3", b"4")) == (form.constant(values), form.growing(values))
 
 
