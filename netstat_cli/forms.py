@@ -1,7 +1,7 @@
 """What lines of one text have in common, learnt from one of them. Pure.
 
-The text of a line is what is left when its values are cut out: every string in ASCII that is no key, and every number
-that belongs to one. What each value means to a stored line is learnt by sending a line with marks for values through
+The text of a line is what is left when its values are cut out: every string in ASCII that is no key, and every plain
+number. What each value means to a stored line is learnt by sending a line with marks for values through
 decode and encode. A pattern made of the text then finds the values of all such lines, in less time than it takes to
 read them as JSON.
 """
@@ -33,9 +33,10 @@ _TOKEN = re.compile(
     rb'|"[^"\\]*+" ?:'
     rb'|(?P<string>"[ !#-\[\]-~]*+")'
     rb'|"[^"\\]*+"'
-    rb"|(?:(?<=:)|(?<=: ))(?P<number>(?!0\d)\d{1,19}+(?:\.\d++)?+)"
+    rb"|(?:(?<=[:,\[])|(?<=[:,] ))(?P<number>-?(?!0\d)\d{1,19}+(?:\.\d++)?+)(?<!-0)"
 )
 _STRING = rb'("[ !#-\[\]-~]*+")'
+_ANY_NUMBER = rb"(-?(?:0|[1-9]\d{0,18}+)(?:\.\d++)?+)(?<!-0)"
 _NUMBER = rb"((?:0|[1-9]\d{0,18}+)(?:\.\d++)?+)"
 _INTEGER = rb"(0|[1-9]\d{0,18}+)"
 _SPEED = rb"([1-9]\d{0,18}+)"
@@ -129,7 +130,7 @@ def _form_of(parts: Sequence[bytes], values: Values) -> Form | None:
         moment=moment,
         constant=getter([*_places(_constants(marked))]),
         growing=getter(growing),
-        fractions=tuple([place for place, kind in enumerate(kinds) if kind is _NUMBER]),
+        fractions=tuple([place for place, kind in enumerate(kinds) if kind in (_NUMBER, _ANY_NUMBER)]),
         starts=starts,
         lacks_rates=lacks_rates,
         parts=stored,
@@ -139,7 +140,9 @@ def _form_of(parts: Sequence[bytes], values: Values) -> Form | None:
 
 def _kinds(values: Values, marked: Sample) -> list[bytes]:
     """What may stand in the place of each value."""
-    kinds = [_STRING if _is_string(value) else _NUMBER for value in values]
+    kinds = [_STRING if _is_string(value) else _ANY_NUMBER for value in values]
+    for place in _places([marked.interval, marked.network_rx_bytes_per_sec, marked.network_tx_bytes_per_sec]):
+        kinds[place] = _NUMBER
     for place in _places([marked.seq]):
         kinds[place] = _INTEGER
     for interface in marked.interfaces or ():

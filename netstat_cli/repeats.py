@@ -26,6 +26,7 @@ PRICE = 64
 """To learn a text takes as long as to read it so many times as JSON: it is paid with as many bytes read."""
 MOST_CREDIT = 2 << 20
 NO_RATES = b',"network_rx_bytes_per_sec":0.0,"network_tx_bytes_per_sec":0.0'
+SMALL = b"0.000", b"-0.000"
 PLAIN_NUMBER = 1e15
 """A float from ten times this on is spelled with an exponent."""
 
@@ -159,7 +160,7 @@ def _server_id(value: bytes) -> str:
 def canonical(number: bytes) -> bytes:
     """A number the way sample lines spell it. Of at most fifteen digits and neither small nor with a zero at the end it
     is already spelled so."""
-    if b"." not in number or (len(number) <= 16 and number[-1] != ord("0") and not number.startswith(b"0.000")):
+    if b"." not in number or (len(number) <= 16 and number[-1] != ord("0") and not number.startswith(SMALL)):
         return number
     return repr(float(number)).encode()
 

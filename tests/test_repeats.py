@@ -26,7 +26,7 @@ from tests.histories import histories
 
 HEARTBEAT = (
     '{"server_guid":"550e8400-e29b-41d4-a716-446655440001","server_id":"web1","hostname":"web1.lan","timestamp":"%s",'
-    '"agent_version":"1.0.0","metrics":{"cpu_percent":%s,"uptime":%s,"since":"2026-11-21 12:00:00"},"load":[1,2.5],'
+    '"agent_version":"1.0.0","metrics":{"cpu_percent":%s,"uptime":%s,"since":"2026-11-21 12:00:00"},"load":[1,2.5,-3],'
     '"network_interfaces":[{"name":"eth0","rx_bytes":%s,"tx_bytes":5,"rx_packets":%s,"tx_packets":0,"is_up":true,'
     '"rx_errors":%s}]}'
 )
@@ -92,7 +92,7 @@ def test_a_known_form_changes_nothing(history: list[Sample], rng: Random, bare: 
 ODD = ["5.5", "007", "-1", "1e3", "5e0", "1E2", "18446744073709551615", "18446744073709551616", "9" * 19, "9" * 20]
 ODD += ["9" * 4301, "1.50", "0.0001", "0.00001", "1.", ".5", "1.2.3", "123456789.123456789", "1" * 400 + ".5", "NaN"]
 ODD += ["true", "null", '"5"', '""', '"2026-11-21"', '"2026-11-21T12:00:00Z"', "[]", "{}", "5,5", '5,"rx_bytes":6']
-ODD += ["\0", "5 ", " 5"]
+ODD += ["\0", "5 ", " 5", "-5", "-0", "-0.0", "-0.00001", "-5.50", "[-1,2.50]", "[1,[2,3]]"]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: odd[:24])
@@ -158,6 +158,7 @@ def answered(read: Callable[[bytes], Sample | Repeat], line: bytes) -> Sample | 
         (b'"agent_version"', b'"network_rx_bytes_per_sec":8123.40,"network_tx_bytes_per_sec":991,"v"'),
         (b'"agent_version"', b'"seq":7,"interval":10,"boot_id":"b","v"'),
         (b'"agent_version"', b'"interval":1000000000001,"v"'),
+        (b'"agent_version"', b'"signal":-62.50,"none":-0,"v"'),
     ],
     ids=lambda change: repr(change[1])[:40],
 )
