@@ -57,29 +57,47 @@ class Incoming:
     """The incoming side of one connection."""
 
     def __init__(self, admit: Admit) -> None:
-        self._admit = admit
-        self._buffer = bytearray()
-        self._requests = self._read_requests()
-        self.phase = Phase.IDLE
-        self.asks_leave = False
-        """Whether the client waits for `100 Continue` before it sends its body."""
+        self._reader = _Reader(admit)
+        self._requests = self._reader.requests()
+        """It knows the reader and not this: so both go with the connection, and not with the next search for cycles."""
 
-    def feed(self, data: bytes) -> None:
-        """Takes what came."""
-        self._buffer += data
+    @property
+    def phase(self) -> Phase:
+        """What the connection is in the middle of."""
+        return self._reader.phase
 
     @property
     def has_more(self) -> bool:
         """Whether something came that belongs to no request yet."""
-        return len(self._buffer) > 0
+        return len(self._reader.buffer) > 0
+
+    def feed(self, data: bytes) -> None:
+        """Takes what came."""
+        self._reader.buffer += data
 
     def next(self) -> Request | None:
         """The next request, if all of it is there. Raises HttpError, after which the connection is of no use."""
         return next(self._requests)
 
-    def _read_requests(self) -> _Needs:
+    def asks_leave(self) -> bool:
+        """Whether the client waits for `100 Continue` before it sends its body; said once."""
+        asked, self._reader.asks_leave = self._reader.asks_leave, False
+        return asked
+
+
+class _Reader:
+    """Reads requests from a buffer, and says in `yield` where it needs more."""
+
+    def __init__(self, admit: Admit) -> None:
+        self._admit = admit
+        self.buffer = bytearray()
+        self.phase = Phase.IDLE
+        self.asks_leave = False
+
+    def requests(self) -> _Needs:
+        """One request after the other; None where there is not all of it."""
         while True:
-            while not self._buffer:
+            while not self.buffer:
                 yield None
             self.phase = Phase.HEAD
             line = yield from self._line()
@@ -97,13 +115,13 @@ class Incoming:
     def _line(self) -> Generator[None, None, bytes]:
         """A line with its end; of one that is too long, as much as shows it."""
         seen = 0
-        while (end := self._buffer.find(b"\n", seen, MAX_LINE + 1)) < 0 and (seen := len(self._buffer)) <= MAX_LINE:
+        while (end := self.buffer.find(b"\n", seen, MAX_LINE + 1)) < 0 and (seen := len(self.buffer)) <= MAX_LINE:
             yield
         return self._take(end + 1 if end >= 0 else MAX_LINE + 1)
 
     def _take(self, length: int) -> bytes:
-        taken = bytes(memoryview(self._buffer)[:length])
-        del self._buffer[:length]
+        taken = bytes(memoryview(self.buffer)[:length])
+        del self.buffer[:length]
         return taken
 
     def _headers(self) -> Generator[None, None, dict[str, str]]:
@@ -142,7 +160,7 @@ class Incoming:
         return body
 
     def _exactly(self, length: int) -> Generator[None, None, bytes]:
-        while len(self._buffer) < length:
+        while len(self.buffer) < length:
             yield
         return self._take(length)
 

@@ -198,8 +198,7 @@ class Loop:
             return None
         if incoming.phase is not phase or request is not None:
             connection.until = time.monotonic() + self._limits.seconds(incoming.phase)
-        if incoming.asks_leave:
-            incoming.asks_leave = False
+        if incoming.asks_leave():
             self._send(connection, LEAVE, close=False)
         return request
 

@@ -141,8 +141,7 @@ class Handler(BaseHTTPRequestHandler):
             if incoming.phase is not phase:
                 phase = incoming.phase
                 until = time.monotonic() + self.server.limits.seconds(phase)
-            if incoming.asks_leave:
-                incoming.asks_leave = False
+            if incoming.asks_leave():
                 self.request.sendall(LEAVE)
             try:
                 self.request.settimeout(max(0.001, until - time.monotonic()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
+import weakref
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from itertools import pairwise
@@ -74,9 +76,9 @@ def test_leave_is_asked_once_and_only_of_who_is_welcome() -> None:
     head = BODY[:-5].replace(b"host:x", b"Expect: 100-Continue")
     incoming = Incoming(welcome)
     assert [] == requests_in([head], incoming)
-    assert incoming.asks_leave
+    assert incoming.asks_leave()
     assert 1 == len(requests_in([b"hello"], incoming))
-    assert not incoming.asks_leave
+    assert not incoming.asks_leave()
 
     def turn_away(path: str, headers: Mapping[str, str]) -> None:
         raise HttpError(HTTPStatus.UNAUTHORIZED, path, headers["expect"])
@@ -88,8 +90,23 @@ def test_leave_is_asked_once_and_only_of_who_is_welcome() -> None:
         caught.value.status,
         caught.value.code,
         caught.value.message,
-        incoming.asks_leave,
+        incoming.asks_leave(),
     )
+
+
+def test_what_was_begun_goes_with_its_connection() -> None:
+    """It leaves nothing to the garbage collector, which would end it in the midst of something else."""
+    incoming = Incoming(welcome)
+    assert [] == requests_in([BODY[:-1]], incoming)
+    gc.collect()
+    gc.disable()
+    try:
+        reader = weakref.ref(incoming._reader)
+        assert reader() is not None
+        del incoming
+        assert reader() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
