@@ -13,28 +13,7 @@ from netstat_cli.store.appending import OPEN_FILES, AppendFile, AppendFiles, Dis
 from netstat_cli.store.segment import LOOK
 from netstat_cli.wire import encode
 from tests.given import T0, interface, sample
-
-
-class FullDisk(Disk):
-    """A disk with room for so many bytes more, or whose sync fails."""
-
-    def __init__(self) -> None:
-        self.room: int | None = None
-        self.sync_fails = False
-
-    def write(self, fd: int, data: bytes | memoryview) -> int:
-        if self.room is None:
-            return super().write(fd, data)
-        if self.room == 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written = super().write(fd, data[: self.room])
-        self.room -= written
-        return written
-
-    def sync(self, fd: int) -> None:
-        if self.sync_fails:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        super().sync(fd)
+from tests.store.disks import FailingDisk
 
 
 def line(at: int, pad: int = 0) -> bytes:
@@ -87,7 +66,7 @@ def test_a_damaged_last_line_is_not_written_after(tmp_path: Path, content: bytes
 
 def test_a_write_that_fails_at_any_byte_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     """Wherever in the lines the disk runs full, the file ends with its last acknowledged byte and can go on."""
-    disk = FullDisk()
+    disk = FailingDisk()
     path = tmp_path / "day.jsonl"
     file = AppendFile(str(path), disk)
     file.append(line(0), T0)
@@ -105,12 +84,12 @@ def test_a_write_that_fails_at_any_byte_leaves_the_file_as_it_was(tmp_path: Path
 
 def test_a_sync_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     """What could not be made durable is taken back."""
-    disk = FullDisk()
+    disk = FailingDisk()
     path = tmp_path / "day.jsonl"
     file = AppendFile(str(path), disk)
     file.append(line(0), T0)
     file.sync()
-    disk.sync_fails = True
+    disk.fault = errno.EIO
     before = (file.size, file.last_timestamp)
     file.append(line(10), T0 + 10_000)
     with pytest.raises(OSError, match="Input/output error"):

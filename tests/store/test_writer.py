@@ -22,6 +22,7 @@ from netstat_cli.store.writer import Writer
 from netstat_cli.times import DAY
 from netstat_cli.wire import decode, encode
 from tests.given import T0, interface, sample
+from tests.store.disks import FailingDisk
 
 
 class Store:
@@ -53,34 +54,6 @@ class Store:
 def store(tmp_path: Path) -> Store:
     """A store that is not there yet."""
     return Store(tmp_path / "data")
-
-
-class FailingDisk(Disk):
-    """A disk that can be told to run full after so many bytes, to fail at syncing, or to make its caller wait. It
-    remembers which files were synced."""
-
-    def __init__(self) -> None:
-        self.room: int | None = None
-        self.fault: int | None = None
-        self.synced: list[str] = []
-        self.busy = threading.Event()
-        self.go_on = threading.Event()
-        self.go_on.set()
-
-    def write(self, fd: int, data: bytes | memoryview) -> int:
-        if self.room == 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written = super().write(fd, data if self.room is None else data[: self.room])
-        self.room = None if self.room is None else self.room - written
-        return written
-
-    def sync(self, fd: int) -> None:
-        self.busy.set()
-        assert self.go_on.wait(20)
-        if self.fault is not None:
-            raise OSError(self.fault, os.strerror(self.fault))
-        super().sync(fd)
-        self.synced.append(os.readlink(f"/proc/self/fd/{fd}"))
 
 
 def at(*seconds: float, server: str = "web1") -> list[Sample]:
