@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from netstat_cli.store.appending import Disk
 from netstat_cli.times import now
 from netstat_cli.wire import encode
 from tests.collector.conftest import Running
+from tests.disks import FailingDisk
 from tests.given import interface, sample
 
 FIELDS = {"name": "eth0", "is_up": True, "rx_bytes": 1, "tx_bytes": 2, "rx_packets": 3, "tx_packets": 4}
@@ -315,17 +315,6 @@ def test_names_stay_escaped_in_every_answer(collector: Running) -> None:
         assert (text[9:15], b"\x1b" in text or b"\x07" in text or "\u202e".encode() in text) == (b"200 OK", False)
 
 
-class FailingDisk(Disk):
-    """A disk whose sync fails as long as it is told to."""
-
-    error: int | None = None
-
-    def sync(self, fd: int) -> None:
-        if self.error is not None:
-            raise OSError(self.error, "as the test wants")
-        super().sync(fd)
-
-
 @pytest.mark.parametrize(
     ("error", "status", "code"), [(errno.ENOSPC, 507, "STORE_FULL"), (errno.EIO, 503, "UNAVAILABLE")]
 )
@@ -335,11 +324,11 @@ def test_a_disk_that_fails(tmp_path: Path, error: int, status: int, code: str) -
     disk = FailingDisk()
     with Running(tmp_path / "store", disk=disk) as collector:
         collector.samples(LINE)
-        disk.error = error
+        disk.fault = error
         answer = collector.request("POST", "/api/v1/samples", LATER)
         assert (status, code, "5") == (answer.status, answer.json["detail"]["code"], answer.headers["Retry-After"])
         assert {"2026-11-21.jsonl": LINE.decode()} == collector.stored("web1")
         assert collector.get("/api/v1/servers/web1")["timestamp"] == "2026-11-21T12:00:00.000Z"
-        disk.error = None
+        disk.fault = None
         assert collector.samples(LATER) == {"accepted": 1, "duplicates": 0, "rejected": []}
         assert {"2026-11-21.jsonl": (LINE + LATER).decode()} == collector.stored("web1")

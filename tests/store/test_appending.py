@@ -12,8 +12,8 @@ from netstat_cli.errors import StoreError, StoreFull
 from netstat_cli.store.appending import OPEN_FILES, AppendFile, AppendFiles, Disk, store_error
 from netstat_cli.store.segment import LOOK
 from netstat_cli.wire import encode
+from tests.disks import FailingDisk
 from tests.given import T0, interface, sample
-from tests.store.disks import FailingDisk
 
 
 def line(at: int, pad: int = 0) -> bytes:

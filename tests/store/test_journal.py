@@ -11,8 +11,8 @@ import pytest
 from netstat_cli.store.appending import Disk
 from netstat_cli.store.journal import LIMIT, Journal
 from netstat_cli.wire import encode
+from tests.disks import FailingDisk
 from tests.given import sample
-from tests.store.disks import FailingDisk
 
 ONE, TWO, THREE = [encode(sample(at)) for at in (0, 10, 30)]
 

@@ -21,8 +21,8 @@ from netstat_cli.store.history import open_history
 from netstat_cli.store.writer import Writer
 from netstat_cli.times import DAY
 from netstat_cli.wire import decode, encode
+from tests.disks import FailingDisk
 from tests.given import T0, interface, sample
-from tests.store.disks import FailingDisk
 
 
 class Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -11,7 +12,7 @@ import pytest
 
 from netstat_cli.errors import DeliveryError
 from netstat_cli.transport.spool import SEGMENTS, Spool, SpoolFull, drain
-from tests.store.test_appending import FullDisk
+from tests.disks import FailingDisk
 
 MOST = 1 << 20
 
@@ -151,7 +152,7 @@ def test_a_full_spool_takes_no_more_until_it_is_emptied(tmp_path: Path) -> None:
 
 def test_a_write_that_fails_at_any_byte_takes_nothing_with_it(tmp_path: Path) -> None:
     """Wherever in the lines the disk runs full, the adder is told, the spool is as it was, and it goes on."""
-    disk = FullDisk()
+    disk = FailingDisk()
     more = numbered(2, 5)
     with Spool(str(tmp_path), MOST, disk) as spool:
         spool.add(numbered(0, 2), False)
@@ -170,14 +171,14 @@ def test_a_write_that_fails_at_any_byte_takes_nothing_with_it(tmp_path: Path) ->
 
 def test_a_sync_that_fails_takes_its_lines_back(tmp_path: Path) -> None:
     """What could not be made durable is not in the spool, and what was stays there."""
-    disk = FullDisk()
+    disk = FailingDisk()
     with Spool(str(tmp_path), MOST, disk) as spool:
         spool.add(numbered(0, 1), False)
-        disk.sync_fails = True
+        disk.fault = errno.EIO
         with pytest.raises(DeliveryError, match="Input/output error$"):
             spool.add(numbered(1, 2), False)
         assert b"\n".join([*numbered(0, 1), b""]) == spooled(tmp_path)
-        disk.sync_fails = False
+        disk.fault = None
         spool.add(numbered(2, 3), False)
         assert [*numbered(0, 1), *numbered(2, 3)] == [line for batch in take(spool) for line in batch]
 
@@ -187,7 +188,7 @@ def test_lines_taken_back_do_not_hide_those_that_follow(tmp_path: Path) -> None:
     with Spool(str(tmp_path), MOST) as other:
         assert other.take_delivery()
 
-        class SharedDisk(FullDisk):
+        class SharedDisk(FailingDisk):
             def write(self, fd: int, data: bytes | memoryview) -> int:
                 if self.room == 0:
                     assert [numbered(0, 2)] == take(other)
