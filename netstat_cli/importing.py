@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from netstat_cli.errors import InvalidSample, NetcliError, Problem
-from netstat_cli.model import Interface, Sample
-from netstat_cli.times import SECOND
-from netstat_cli.topology import INTEGRATED
+from netstat_cli.line.model import RATE_DERIVED, Interface, Moment, Sample
+from netstat_cli.times import SECOND, local_time, moment_of
 
 VNSTAT_VERSION = "2"
 _FINEST_FIRST = ("fiveminute", "hour", "day", "month", "year")
@@ -32,7 +31,7 @@ def vnstat_samples(obj: Any, server_id: str) -> Iterator[Sample]:
     for entry in obj["interfaces"]:
         try:
             name, periods = entry["name"], _periods(entry["traffic"], int(entry["updated"]["timestamp"]) * SECOND)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InvalidSample(
                 [Problem(("interfaces",), f"not as vnstat writes it: {error!r}", "value_error")]
             ) from None
@@ -49,12 +48,25 @@ def vnstat_samples(obj: Any, server_id: str) -> Iterator[Sample]:
             _interface(name, received, sent, starts.setdefault(name, moment))
             for name, (received, sent) in sorted(counters[moment].items())
         )
-        yield Sample(moment, server_id, None, None, None, lengths[moment] / SECOND, None, None, interfaces)
+        yield Sample(
+            timestamp=Moment(moment),
+            server_id=server_id,
+            interval=lengths[moment] / SECOND,
+            network_interfaces=interfaces,
+        )
 
 
 def _interface(name: str, received: int, sent: int, start: int) -> Interface:
-    faults = (None, None, None, None)
-    return Interface(name, None, INTEGRATED, True, None, start, received, sent, 0, 0, *faults)
+    return Interface(
+        name=name,
+        kind=RATE_DERIVED,
+        is_up=True,
+        start=Moment(start),
+        rx_bytes=received,
+        tx_bytes=sent,
+        rx_packets=0,
+        tx_packets=0,
+    )
 
 
 def _periods(traffic: dict[str, list[dict[str, Any]]], updated: int) -> list[tuple[int, int, int, int]]:
@@ -80,9 +92,11 @@ def _end(resolution: str, timestamp: int) -> int:
     """Where a period that begins at `timestamp` ends, in epoch seconds, by this machine's calendar."""
     if resolution in ("fiveminute", "hour"):
         return timestamp + (300 if resolution == "fiveminute" else 3600)
-    begin = datetime.fromtimestamp(timestamp)
+    begin = local_time(timestamp * SECOND, None).replace(hour=0, minute=0, second=0)  # a day may begin at 1:00
     if resolution == "day":
-        return round((begin + timedelta(days=1)).timestamp())
-    if resolution == "month":
-        return round((begin.replace(day=1) + timedelta(days=32)).replace(day=1).timestamp())
-    return round(begin.replace(year=begin.year + 1).timestamp())
+        end = begin + timedelta(days=1)
+    elif resolution == "month":
+        end = (begin.replace(day=1) + timedelta(days=32)).replace(day=1)
+    else:
+        end = begin.replace(year=begin.year + 1)
+    return moment_of(end, None) // SECOND

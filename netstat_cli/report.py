@@ -3,13 +3,14 @@ time zone, billing day or set of interfaces is just another question."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from netstat_cli.model import Traffic
-from netstat_cli.series import Bucket, Series, percentile
-from netstat_cli.times import DAY, HOUR, MINUTE, SECOND
+from netstat_cli.times import DAY, HOUR, MINUTE, SECOND, local_time, moment_of
+from netstat_cli.traffic.increase import Traffic
+from netstat_cli.traffic.series import Bucket, Series, percentile
 
 P95_STEP = 5 * MINUTE
 FINEST_PEAKS = 800
@@ -62,47 +63,92 @@ class Quota(NamedTuple):
         return self.limit - self.used
 
 
-def _next_day(when: datetime) -> datetime:
-    return when + timedelta(days=1)
-
-
-def _next_month(when: datetime) -> datetime:
-    return (when.replace(day=1) + timedelta(days=32)).replace(day=when.day)
-
-
 def periods(by: str, since: int, until: int, zone: tzinfo | None, billing_day: int = 1) -> list[tuple[str, int]]:
     """The labels and beginnings of all whole hours, days or months (beginning on `billing_day`, 1 to 28) that meet
-    [since, until), and a last beginning where they end. `zone` None: this machine's time, with its summer time."""
-    first = _local(since, zone)
+    [since, until), and a last beginning where they end; strictly increasing. `zone` None: this machine's time, with its
+    summer time. Raises OverflowError at the end of the year 9999."""
     if by == "total":
         return [("total", since), ("", until)]
     if by == "hour":
-        begin = _moment(first.replace(minute=0, second=0, microsecond=0), zone)
-        hours = range(begin, until + HOUR, HOUR)  # a clock that is put back shows one hour twice
-        return [(_local(moment, zone).strftime("%Y-%m-%d %H:00"), moment) for moment in hours]
+        return _covering(_hours(since, zone), since, until)
     if by == "day":
-        when, step, form = _midnight(first), _next_day, "%Y-%m-%d"
-    else:
-        when = _cycle_start(first, billing_day)
-        step, form = _next_month, "%Y-%m" if billing_day == 1 else "%Y-%m-%d"
-    found = []
-    while (moment := _moment(when, zone)) < until:
-        found.append((when.strftime(form), moment))
-        when = step(when)
-    return [*found, ("", _moment(when, zone))]
+        return _covering(_days(since, zone), since, until)
+    return _covering(_months(since, zone, billing_day), since, until)
+
+
+def _covering(begins: Iterable[tuple[str, int]], since: int, until: int) -> list[tuple[str, int]]:
+    """Of periods without end, the first of which begins before `since`, those that meet [since, until) and where they
+    end. A period that ends as it begins, as the day that Samoa left out, is none."""
+    found: list[tuple[str, int]] = []
+    for label, moment in begins:
+        if moment <= since:
+            found.clear()
+        elif moment == found[-1][1]:
+            found.pop()
+        if moment >= until:
+            return [*found, ("", moment)]
+        found.append((label, moment))
+    raise AssertionError(until)
+
+
+def _hours(since: int, zone: tzinfo | None) -> Iterator[tuple[str, int]]:
+    """The hours of a zone's clocks, from a whole one before `since` on. Each begins as the clocks strike, or as they
+    are put into another hour: one that is shown twice is there twice, one that is skipped is not there, and a change by
+    half an hour makes one longer or shorter."""
+    moment = since // SECOND * SECOND - 2 * HOUR  # no hour is longer than that, so that one begins before `since`
+    shown = local_time(moment, zone)
+    while True:
+        ahead = moment + HOUR - (shown.minute * 60 + shown.second) * SECOND
+        then = local_time(ahead, zone)
+        if then - shown != timedelta(milliseconds=ahead - moment):
+            ahead = _change(moment, ahead, zone)
+            then = local_time(ahead, zone)
+        hour = then.replace(minute=0, second=0)
+        if hour == then or hour != shown.replace(minute=0, second=0):
+            yield f"{hour:%Y-%m-%d %H:00}", ahead
+        moment, shown = ahead, then
+
+
+def _change(before: int, after: int, zone: tzinfo | None) -> int:
+    """The moment between two, whole seconds, at which a zone's clocks are put on or back."""
+    shown = local_time(before, zone)
+
+    def changed(moment: int) -> bool:
+        return local_time(moment, zone) - shown != timedelta(milliseconds=moment - before)
+
+    seconds = range(before, after, SECOND)
+    return before + bisect_left(seconds, True, key=changed) * SECOND
+
+
+def _days(since: int, zone: tzinfo | None) -> Iterator[tuple[str, int]]:
+    """The days of a zone, from the one before that of `since` on."""
+    when = _midnight(local_time(since, zone)) - timedelta(days=1)
+    while True:
+        yield f"{when:%Y-%m-%d}", moment_of(when, zone)
+        when += timedelta(days=1)
+
+
+def _months(since: int, zone: tzinfo | None, billing_day: int) -> Iterator[tuple[str, int]]:
+    """The months of a zone, from one before that of `since` on."""
+    form = "%Y-%m" if billing_day == 1 else "%Y-%m-%d"
+    first = _midnight(local_time(since, zone)).replace(day=1)
+    when = (first - timedelta(days=32)).replace(day=billing_day)
+    while True:
+        yield when.strftime(form), moment_of(when, zone)
+        when = _next_month(when)
 
 
 def cycle(at: int, zone: tzinfo | None, billing_day: int) -> tuple[int, int]:
     """The billing cycle that a moment lies in."""
-    begin = _cycle_start(_local(at, zone), billing_day)
-    return _moment(begin, zone), _moment(_next_month(begin), zone)
+    (_, since), (_, until) = periods("month", at, at + 1, zone, billing_day)
+    return since, until
 
 
 def month(text: str, zone: tzinfo | None, billing_day: int = 1) -> tuple[int, int]:
     """The span of a month written 2026-10: from its billing day to the next. Raises ValueError."""
-    begin = datetime.strptime(text, "%Y-%m").replace(day=billing_day, tzinfo=zone)
+    begin = datetime.strptime(text, "%Y-%m").replace(day=billing_day)
     try:
-        since, until = _moment(begin, zone), _moment(_next_month(begin), zone)
+        since, until = moment_of(begin, zone), moment_of(_next_month(begin), zone)
     except OverflowError:
         raise ValueError(text) from None
     if since < 0:
@@ -110,22 +156,12 @@ def month(text: str, zone: tzinfo | None, billing_day: int = 1) -> tuple[int, in
     return since, until
 
 
-def _cycle_start(when: datetime, billing_day: int) -> datetime:
-    begin = _midnight(when).replace(day=billing_day)
-    return begin if begin <= when else (begin.replace(day=1) - timedelta(days=1)).replace(day=billing_day)
+def _next_month(when: datetime) -> datetime:
+    return (when.replace(day=1) + timedelta(days=32)).replace(day=when.day)
 
 
 def _midnight(when: datetime) -> datetime:
-    return when.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-
-
-def _local(moment: int, zone: tzinfo | None) -> datetime:
-    """The wall-clock time of a moment; without a tzinfo where it is this machine's own."""
-    return datetime.fromtimestamp(moment / SECOND, zone)
-
-
-def _moment(when: datetime, zone: tzinfo | None) -> int:
-    return round(when.replace(tzinfo=zone).timestamp() * SECOND)
+    return when.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def peak_step(since: int, until: int) -> int:

@@ -9,6 +9,7 @@ NESTED = "[" * 1000
 
 # On a busy machine an example may take its time.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("a few examples", settings.get_profile("any machine"), max_examples=5)
 settings.load_profile("any machine")
 
 

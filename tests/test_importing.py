@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from netstat_cli.errors import NetcliError
+from netstat_cli.errors import InvalidSample, NetcliError
 from netstat_cli.importing import vnstat_samples
-from netstat_cli.series import series
+from netstat_cli.line.model import Moment
 from netstat_cli.store.history import open_history
 from netstat_cli.store.writer import Writer
-from netstat_cli.times import parse_timestamp
+from netstat_cli.times import format_timestamp, parse_timestamp
+from netstat_cli.traffic.series import series
 from tests.given import interface, sample
+from tests.zones import local_zone
 
 
 def entry(when: str, rx: int) -> dict[str, Any]:
@@ -58,10 +61,10 @@ def test_totals_over_its_periods_are_exact(tmp_path: Path) -> None:
         assert [True] * len(samples) == [one.is_new for one in writer.append(samples)]
         assert [False] * len(samples) == [one.is_new for one in writer.append(list(vnstat_samples(export(), "web1")))]
         begin = parse_timestamp("2026-11-20T02:30:00Z")
-        writer.append([sample(0, interface(rx=7 * 10**9))._replace(timestamp=begin)])
-        writer.append([sample(0, interface(rx=7 * 10**9 + 600))._replace(timestamp=begin + 600_000)])
+        writer.append([replace(sample(0, interface(rx=7 * 10**9)), timestamp=Moment(begin))])
+        writer.append([replace(sample(0, interface(rx=7 * 10**9 + 600)), timestamp=Moment(begin + 600_000))])
     with open_history(str(tmp_path), "web1") as history:
-        found = series(history, ["eth0"], moments).buckets
+        found = series(history, "eth0", moments).buckets
     expected = [813_430, 70_000, 10_000, 5000, 1000, 400, 0, 70, 10, 20, 0, 70, 0, 600]
     assert expected == [bucket.traffic.rx_bytes for bucket in found]
     assert [rx // 10 for rx in expected[:-1]] == [bucket.traffic.tx_bytes for bucket in found[:-1]]
@@ -72,3 +75,25 @@ def test_another_jsonversion_is_refused(version: object) -> None:
     """jsonversion 1 counts in KiB; what is not known is not guessed."""
     with pytest.raises(NetcliError, match=f"^vnstat's jsonversion {version!r} is not known, only 2$"):
         list(vnstat_samples(export() | {"jsonversion": version}, "web1"))
+
+
+def test_a_day_without_a_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day that begins at 1:00, as the clocks are put forward at midnight, ends at the next midnight."""
+    days = [
+        {"timestamp": parse_timestamp(f"2018-11-{day}Z") // 1000, "rx": rx, "tx": 0}
+        for day, rx in (("03T03:00", 1000), ("04T03:00", 2000), ("05T02:00", 4000))
+    ]
+    none = {period: [] for period in ("fiveminute", "hour", "month", "year")}
+    with local_zone(monkeypatch, "America/Sao_Paulo"):
+        told = list(vnstat_samples(export(**none, day=days), "web1"))
+    edges = ["2018-11-03T03:00", "2018-11-04T03:00", "2018-11-05T02:00", "2018-11-06T02:00"]
+    assert edges == [format_timestamp(one.timestamp)[:16] for one in told]
+    assert [0, 1000, 3000, 7000] == [one.interfaces[0].rx_bytes for one in told if one.interfaces]
+
+
+@pytest.mark.parametrize("moment", [10**20, -(10**20), 253_402_214_400])
+def test_a_time_beyond_the_calendar_is_refused(moment: int) -> None:
+    """A day that no calendar has, or that ends beyond it, is not as vnstat writes it."""
+    day = {"timestamp": moment, "rx": 1, "tx": 1}
+    with pytest.raises(InvalidSample, match="not as vnstat writes it"):
+        list(vnstat_samples(export(day=[day]), "web1"))

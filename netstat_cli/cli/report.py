@@ -18,11 +18,12 @@ from netstat_cli.errors import NothingStored
 from netstat_cli.reader import Reader
 from netstat_cli.render.text import align, printable
 from netstat_cli.render.units import Units, format_amount, format_rate, parse_size
-from netstat_cli.series import equal_edges
 from netstat_cli.times import DAY, HOUR, format_duration, format_timestamp, now
 
 BAR_WIDTH = 16
 DEFAULT_LAST = {"hour": 24 * HOUR, "day": 30 * DAY, "month": 365 * DAY, "total": 30 * DAY}
+AHEAD = DAY
+"""So far a report on files looks beyond now: a clock that ran years ahead for one sample must not make a row a day."""
 P95_METHOD = "95th percentile of 5-minute average rates, nearest rank"
 
 
@@ -130,7 +131,7 @@ def command(
         for interface in (_named(reader, name, patterns, span) if patterns else [None])
     ]
     if not answers:
-        known = sorted({one.name for sample in reader.latest() for one in sample.interfaces or ()})
+        known = sorted({one.name for sample in reader.latest() for one in sample.interfaces})
         hint = f"there are: {', '.join(known)}"
         raise NothingStored(f"no interface {', '.join(patterns)} was stored in that time", hint=hint)
     if top is not None:
@@ -162,8 +163,9 @@ def _span(
             raise click.UsageError(f"{month_text!r} is not a month; write for example 2026-10") from None
     if files is not None and last is None:
         latest = files.latest()
-        begin = min(files.first(one.server_id) or at for one in latest)
-        return begin, max(begin + 1, *(one.timestamp for one in latest))
+        begin = min(at, *(files.first(one.server_id) or at for one in latest))
+        end = max(one.timestamp for one in latest)
+        return begin, max(begin + 1, min(end, at + AHEAD))
     return at - (last or DEFAULT_LAST[by]), at
 
 
@@ -195,7 +197,8 @@ def _answer(
         percentile = report.p95(reader.series(server_id, interface, steps)) if len(steps) > 1 else None
     if limit is not None:
         since, until = report.cycle(at, zone, billing_day)
-        standing = report.quota(since, until, limit, reader.series(server_id, interface, equal_edges(since, at, 1)), at)
+        so_far = [since, max(at, since + 1)]
+        standing = report.quota(since, until, limit, reader.series(server_id, interface, so_far), at)
     return Answer(server_id, interface, found, percentile, standing)
 
 

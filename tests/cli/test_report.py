@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from netstat_cli.times import SECOND, now
+from netstat_cli.line.model import Moment
+from netstat_cli.times import DAY, HOUR, LAST_MOMENT, SECOND, now
 from tests.cli.conftest import Run, Serving, store, text_of
 from tests.given import T0, interface, sample
 
@@ -62,6 +64,21 @@ def test_one_sample_is_no_traffic_and_no_error(run: Run, by: str) -> None:
     assert (0, "") == run("report", "--by", by, "-", stdin=text_of([sample(-86_400, interface())]))[::2]
 
 
+@pytest.mark.parametrize("by", ["hour", "day", "month", "total"])
+def test_a_clock_that_ran_far_ahead(run: Run, by: str) -> None:
+    """A sample of the last moment that there is makes no row a day until then, in a zone where it is the year 10000 as
+    in any other; alone it is none that was taken yet."""
+    at = now()
+    begin = (at - T0) / SECOND - 300
+    ahead = replace(sample(0, interface(rx=9000)), timestamp=Moment(LAST_MOMENT))
+    taken = [sample(begin, interface(rx=1000)), sample(begin + 60, interface(rx=8000)), ahead]
+    code, shown, said = run("report", "--tz", "Asia/Tokyo", "--by", by, "--json", "-", stdin=text_of(taken))
+    told = "netcli: left out 1 samples that are ahead of this machine's clock\n"
+    assert (0, told, 7000) == (code, said, sum(period["rx_bytes"] for period in json.loads(shown)[0]["periods"]))
+    alone = run("report", "--tz", "Asia/Tokyo", "--by", by, "-", stdin=text_of([ahead]))
+    assert (1, "", f"{told}netcli: no samples in what was given\n") == alone
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [("--quota 2M", "is not an amount"), ("--tz Mars", "is not a time zone"), ("--month october", "is not a month"),
@@ -79,13 +96,19 @@ COMMANDS = (
 )
 
 
+def noon(at: int) -> str:
+    """The zone, in POSIX's words, where it is about noon: no day ends there while a test runs."""
+    return f"NOON{at % DAY // HOUR - 12:+d}"
+
+
 @pytest.mark.parametrize("command", COMMANDS.split(","))
 def test_reading_from_a_collector(run: Run, data: Path, serve: Callable[[], Serving], command: str) -> None:
     """--from URL prints what reading the files prints, but for the seconds that went by."""
-    begin = (now() - T0) / SECOND - 150
+    at = now()
+    begin = (at - T0) / SECOND - 150
     store(data, [sample(begin + i * 10, interface(rx=i * 10**6), interval=60.0) for i in range(13)])
     peer = serve()
-    here, there = run(*command.split()), run(*command.split(), "--from", peer.url)
+    here, there = [run(*command.split(), *more, TZ=noon(at)) for more in ([], ["--from", peer.url])]
     assert (0, "", 0, "") == (here.returncode, here.stderr, there.returncode, there.stderr)
     steady = [re.sub(r"\d+s ago|seen_timestamp.*", "", one.stdout) for one in (here, there)]
     assert steady[0] == steady[1]

@@ -3,11 +3,15 @@
 import json
 from pathlib import Path
 
+from netstat_cli.times import DAY, SECOND, day_of, day_start, format_timestamp, now
 from tests.cli.conftest import Run, store, text_of
-from tests.given import interface, sample
+from tests.given import T0, interface, sample
 from tests.test_importing import export
 
-DAYS = [sample(-9 * 86_400 + i * 10, interface(rx=i)) for i in range(8641)]
+NOON = day_start(day_of(now())) - 9 * DAY + DAY // 2
+"""Noon nine days ago: far from every limit that the tests set, also if midnight comes while they run."""
+BEGIN = (NOON - T0) / SECOND
+DAYS = [sample(BEGIN + i * 10, interface(rx=i)) for i in range(8641)]
 
 
 def test_a_store_is_looked_after(run: Run, data: Path) -> None:
@@ -22,7 +26,7 @@ def test_a_store_is_looked_after(run: Run, data: Path) -> None:
     ]
     assert [8640, 8640] == totals
     (one,) = json.loads(run("store", "info", "--json").stdout)
-    assert (2, 28, "2026-11-12T12:00:00.000Z") == (one["days"], one["lines"], one["first"])
+    assert (2, 28, format_timestamp(NOON)) == (one["days"], one["lines"], one["first"])
     assert (0, "the store is sound\n", "") == run("store", "verify")
     assert (0, "", "0 files deleted\n") == run("store", "prune", "--keep", "10d")
     assert (0, "", "2 files deleted\n") == run("store", "prune", "--keep", "1d")
@@ -30,9 +34,9 @@ def test_a_store_is_looked_after(run: Run, data: Path) -> None:
 
 def test_damage_is_told_and_does_not_stop_the_rest(run: Run, data: Path) -> None:
     """A damaged day is one fault with its place; upkeep says so without a traceback and goes on with the other days."""
-    store(data, DAYS, [sample(-9 * 86_400, interface(), server="web2")])
+    store(data, DAYS, [sample(BEGIN, interface(), server="web2")])
     run("store", "compact")
-    closed = data / "web1/2026-11-12.jsonl.gz"
+    closed = data / f"web1/{day_of(NOON)}.jsonl.gz"
     closed.write_bytes(closed.read_bytes()[:99])
     assert (1, True) == ((found := run("store", "verify"))[0], found.stdout.endswith("\n1 faults\n"))
     code, _, said = run("store", "compact", "--thin", "1d:1m")
