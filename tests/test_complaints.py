@@ -6,15 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from netstat_cli.model import Interface, Sample
+from netstat_cli.line.model import Interface, Sample
+from netstat_cli.line.wire import sample_from
 from netstat_cli.render.units import Units, format_rate
 from netstat_cli.report import fine_edges, periods, summarize
-from netstat_cli.series import equal_edges, series, uplink_names
 from netstat_cli.store.history import open_history
-from netstat_cli.store.writer import Writer
 from netstat_cli.times import HOUR
-from netstat_cli.wire import sample_from
-from tests.given import T0, completed, interface, sample
+from netstat_cli.traffic.series import equal_edges, series
+from tests.given import T0, completed, interface, sample, writing
 
 GIB = 1 << 30
 BR = {"ifindex": 5, "kind": "bridge", "lower": ("eth0", "veth1")}
@@ -66,12 +65,11 @@ SCENARIOS: dict[str, tuple[str | None, list[Sample], int, int]] = {
 
 
 def carried(data: Path, samples: list[Sample], name: str | None, edges: list[int]) -> list[int]:
-    with Writer(str(data), "the tests", [].append) as writer:
+    with writing(data) as writer:
         for single in samples:
             writer.append([single])
     with open_history(str(data), "web1") as history:
-        names = [name] if name else uplink_names(history, edges)
-        return [bucket.traffic.rx_bytes for bucket in series(history, names, edges).buckets]
+        return [bucket.traffic.rx_bytes for bucket in series(history, name, edges).buckets]
 
 
 @pytest.mark.parametrize(("name", "samples", "right", "wrong"), SCENARIOS.values(), ids=SCENARIOS)
@@ -101,15 +99,16 @@ def test_the_hour_that_a_dst_change_repeats(tmp_path: Path) -> None:
     with open_history(str(tmp_path), "web1") as history:
         for by, expected in (("day", [25]), ("hour", [1] * 25)):
             labels, edges = zip(*periods(by, since, since + 25 * HOUR, zone), strict=True)
-            found = summarize(labels, edges, series(history, ["eth0"], fine_edges(edges, HOUR)))
+            found = summarize(labels, edges, series(history, "eth0", fine_edges(edges, HOUR)))
             assert expected == [period.traffic.rx_bytes for period in found if period.traffic.rx_bytes]
 
 
 def test_a_speed_of_minus_one_is_unknown() -> None:
     """What the kernel says where it knows no speed is no speed (node_exporter#1967: -125000 bytes/s)."""
-    fields = interface()._asdict() | {"speed_mbps": -1, "start": None, "master": None, "extra": None, "lower": None}
+    fields = {"name": "eth0", "is_up": True, "rx_bytes": 1, "tx_bytes": 1, "rx_packets": 1, "tx_packets": 1}
+    fields["speed_mbps"] = -1
     said = {"timestamp": "2026-11-21T12:00:00Z", "server_id": "web1", "network_interfaces": [fields]}
-    assert [None] == [i.speed_mbps for i in sample_from(said).interfaces or ()]
+    assert [None] == [i.speed_mbps for i in sample_from(said).interfaces]
 
 
 def test_megabytes_are_not_megabits() -> None:

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from netstat_cli.model import Sample
+from netstat_cli.line.model import Sample
+from netstat_cli.line.wire import decode, encode
 from netstat_cli.store.appending import Disk
 from netstat_cli.store.history import open_history
 from netstat_cli.store.layout import servers
 from netstat_cli.store.writer import Writer
-from netstat_cli.wire import decode, encode
 from tests.cli.conftest import Run, env, run  # noqa: F401
 from tests.cli.test_delivery import until
 from tests.collector.conftest import Running
@@ -37,7 +37,7 @@ KILLS = 150
 
 def line(number: int, server: str) -> bytes:
     """A line without its newline; `number` is its seq."""
-    return encode(sample(number / 100, interface(rx=number * 1000), server=server, seq=number))[:-1]
+    return encode(sample(number / 100, interface(rx=number * 1000), server=server, seq=number))
 
 
 def stored(data: Path) -> dict[str, list[int]]:
@@ -203,7 +203,7 @@ def test_a_disk_that_fills_up_and_is_freed(tmp_path: Path, small_disk: Path, run
     lines = [line(number, f"web{number % count}") for number in range(600)]
     with serving(data) as (url, process):
         result = run("send", "--spool", folder, url, stdin=b"\n".join(lines))
-        assert (75, "answered 507: no space left to store samples in" in result.stderr) == (result.returncode, True)
+        assert (75, "answered 507: no space left to store samples" in result.stderr) == (result.returncode, True)
         refused = requests.post(f"{url}/api/v1/samples", b"\n".join(lines[::-1]), timeout=10)
         assert (507, "5") == (refused.status_code, refused.headers["Retry-After"])
         assert "STORE_FULL" == refused.json()["detail"]["code"]

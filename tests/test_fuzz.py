@@ -17,12 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netstat_cli.collector.routes import ROUTES
-from netstat_cli.wire import encode
 from tests.collector.conftest import Running
-from tests.given import interface, sample
+from tests.given import interface, line_of, sample
 
 MODERATE = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-VALID = json.loads(encode(sample(0, interface(rx=1000), seq=1)))
+VALID = json.loads(line_of(sample(0, interface(rx=1000), seq=1)))
 PATHS = [pattern.pattern.replace("(?P<server_id>[^/]+)", "web1").replace("\\", "") for pattern, _ in ROUTES]
 PIECES = [
     b"GET ",
@@ -48,8 +47,11 @@ PIECES += [
 def tidy(tmp_path: Path) -> Iterator[Running]:
     """A collector that must end with as many threads and sockets as it began with, and without a warning."""
     with Running(tmp_path / "store") as running:
+        assert {"status": "ok"} == running.get("/healthz")  # with it all threads of the collector are there
+        while len(running.server._loop._channels):
+            time.sleep(0.01)
         before = open_things()
-        running.samples(encode(sample(0, interface(rx=1000))))
+        running.samples(line_of(sample(0, interface(rx=1000))))
         yield running
         deadline = time.monotonic() + 10
         while open_things() != before and time.monotonic() < deadline:

@@ -20,13 +20,13 @@ PACKAGE = ROOT.name
 ROWS = [
     ("__main__",),
     ("cli",),
-    ("collector", "transport", "render", "exporters"),
-    ("series", "sampler", "reader", "report", "importing"),
-    ("store", "sources"),
-    ("repeats", "forms", "glance"),
-    ("wire", "counters"),
-    ("topology",),
-    ("model", "errors", "times"),
+    ("collector", "transport", "render"),
+    ("reader", "report"),
+    ("store", "sources", "importing"),
+    ("traffic",),
+    ("line",),
+    ("status",),
+    ("errors", "times"),
     ("__init__",),
 ]
 """Top to bottom. A room may import from its own row and from every lower one."""

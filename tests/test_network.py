@@ -18,14 +18,15 @@ from pathlib import Path
 
 import pytest
 
-from netstat_cli.transport.client import Client, PeerUnavailable, Receipt, deliver
-from netstat_cli.wire import encode
+from netstat_cli.line.wire import encode
+from netstat_cli.transport.client import Client, Receipt, deliver
+from netstat_cli.transport.exchange import Bounds, PeerUnavailable
 from tests.collector.conftest import Running
 from tests.given import interface, sample
 from tests.namespaces import Host, program, two_hosts, two_hosts_that_lose
 
 NETCLI = [sys.executable, "-m", "netstat_cli"]
-LINES = [encode(sample(i * 10, interface(rx=i * 1000)))[:-1] for i in range(20)]
+LINES = [encode(sample(i * 10, interface(rx=i * 1000))) for i in range(20)]
 Treatment = Callable[[socket.socket, bytes], None]
 
 
@@ -74,7 +75,7 @@ def test_a_fifth_of_the_packets_is_lost_in_both_directions(tmp_path: Path) -> No
     """Whatever has to be said again on the way, every line is stored, once, in order."""
     chance = random.Random(7)
     counters = list(accumulate(chance.randrange(1 << 40) for _ in range(600)))
-    lines = [encode(sample(i * 10, interface(rx=counter)))[:-1] for i, counter in enumerate(counters)]
+    lines = [encode(sample(i * 10, interface(rx=counter))) for i, counter in enumerate(counters)]
     with two_hosts_that_lose(0.2) as (sender, receiver, cable), collector_on(receiver, tmp_path / "data"):
         for batch in range(0, 600, 60):
             assert 0 == send(sender, tmp_path / "spool", lines[batch : batch + 60], "--wait")
@@ -160,5 +161,5 @@ def test_an_answer_that_does_not_come_through(tmp_path: Path, treatments: list[T
         return True
 
     with Running(tmp_path / "data") as collector, treating(collector, treatments) as url:
-        assert receipt == deliver(Client(url, timeouts=(2.0, 0.3)), LINES, None, wait)
+        assert receipt == deliver(Client(url, bounds=Bounds(connect_s=2.0, read_s=0.3)), LINES, None, wait)
     assert len(told) >= sum(one is not drop_by_drop for one in treatments)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from netstat_cli.reader import store_reader
+from netstat_cli.times import DAY
 from tests.cli.conftest import store
 from tests.given import T0, interface, sample
 
@@ -12,7 +13,7 @@ def test_a_store_is_read(tmp_path: Path) -> None:
     node's total over its uplinks, each name once."""
     wlan0 = interface("wlan0", 5, kind="wireless", ifindex=3)
     store(tmp_path, [sample(0, wlan0), sample(10, interface(rx=500)), sample(20, interface(rx=900))])
-    reader = store_reader(str(tmp_path), "web1")
+    reader = store_reader(str(tmp_path), T0 + DAY, "web1")
     assert [T0 + 20_000] == [one.timestamp for one in reader.latest()]
     assert (T0, 900) == (reader.first("web1"), reader.series("web1", None, [T0, T0 + 20_000]).total.rx_bytes)
     cases = [(), ("e*",), ("eth0", "eth0"), ("wlan0",), ("eth9",)]

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from netstat_cli.cli import COMMANDS, netcli
+from netstat_cli.line.model import Interface, Sample, fields
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -46,3 +47,13 @@ def test_the_readme_has_one_command_to_try_and_one_to_test() -> None:
         "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/netcli demo",
         "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest",
     ]
+
+
+def test_every_field_of_the_line_is_listed() -> None:
+    """The tables of fields are those of the model."""
+    for model in (Sample, Interface):
+        for field in fields(model):
+            if field.name != "network_interfaces":
+                name = f"`{field.name}`" + ("" if field.required else " (optional)")
+                unit = f" In {field.unit}." if field.unit else ""
+                assert f"| {name} | {field.meaning}{unit} | {field.source} |\n" in README

@@ -10,8 +10,9 @@ import resource
 from collections import OrderedDict
 
 from netstat_cli.errors import StoreError, StoreFull
+from netstat_cli.line.wire import to_line
 from netstat_cli.store.layout import FILE_MODE, FOLDER_MODE, sync_folder
-from netstat_cli.store.segment import LOOK, to_line
+from netstat_cli.store.segment import LOOK
 
 OPEN_FILES = 4096
 

@@ -22,7 +22,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
-from netstat_cli.store.segment import Line, stamp, stamp_of, to_line
+from netstat_cli.line.wire import Line, names_in, to_line
+from netstat_cli.store.segment import stamp, stamp_of
 from netstat_cli.times import format_timestamp
 
 TEXT_SIZE = 1 << 16
@@ -145,6 +146,11 @@ class GzipSegment:
                 if needle in text:
                     return to_line(text)
         return None
+
+    def names(self) -> frozenset[str]:
+        if self._tokens is not None:
+            return frozenset(names_in(self._tokens))
+        return frozenset().union(*(names_in(b"\n".join(self._texts(index))) for index in range(len(self._starts))))
 
     def check(self) -> None:
         """Reads everything. Raises ValueError where the members and their headers do not agree."""

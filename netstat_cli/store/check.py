@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
-from netstat_cli.counters import fell
 from netstat_cli.errors import InvalidSample, StoreError
-from netstat_cli.model import Interface, Sample
+from netstat_cli.line.model import Interface, Sample
+from netstat_cli.line.wire import Line, decode, is_canonical
 from netstat_cli.store.blockgzip import GzipSegment
 from netstat_cli.store.history import open_history
 from netstat_cli.store.layout import DayFiles, days, servers
-from netstat_cli.store.segment import Line, PlainSegment
-from netstat_cli.times import day_of, format_timestamp
-from netstat_cli.wire import decode, is_canonical
+from netstat_cli.store.segment import PlainSegment
+from netstat_cli.times import SECOND, day_of, format_timestamp
+from netstat_cli.traffic.increase import Increase, Seen, counters, fell
+from netstat_cli.traffic.scan import TrafficScan, same_node_run
 
 Progress = Callable[[int], None]
 """Told of how many days more were read."""
@@ -36,7 +37,8 @@ class Contents(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong, and where; a hole in `seq` is told but is not a fault of the store."""
+    """One thing that is told, and where. A hole in `seq`, or counters that say less than one would like, is told and is
+    not a fault of the store."""
 
     where: str
     what: str
@@ -65,7 +67,7 @@ def verify(data: str, progress: Progress) -> Iterator[Finding]:
     """What is wrong: every line parses and is canonical, time strictly increases, the samples of a run never fall,
     gzip members and headers agree. And where `seq` says that samples are missing."""
     for server_id in servers(data):
-        chain = _Chain()
+        chain = RunChecker()
         for files in days(data, server_id):
             try:
                 yield from _verify_day(server_id, files, chain)
@@ -74,7 +76,7 @@ def verify(data: str, progress: Progress) -> Iterator[Finding]:
             progress(1)
 
 
-def _verify_day(server_id: str, files: DayFiles, chain: _Chain) -> Iterator[Finding]:
+def _verify_day(server_id: str, files: DayFiles, chain: RunChecker) -> Iterator[Finding]:
     thinned = False
     if files.closed is not None:
         with closing(GzipSegment(files.closed)) as segment:
@@ -97,7 +99,7 @@ def _verify_day(server_id: str, files: DayFiles, chain: _Chain) -> Iterator[Find
 
 
 def _verify_lines(
-    lines: Iterator[Line], server_id: str, path: str, day: str, chain: _Chain, thinned: bool
+    lines: Iterator[Line], server_id: str, path: str, day: str, chain: RunChecker, thinned: bool
 ) -> Iterator[Finding]:
     for number, line in enumerate(lines, 1):
         where = f"{path}:{number}"
@@ -115,32 +117,97 @@ def _verify_lines(
         yield from chain.follow(sample, where, thinned)
 
 
-class _Chain:
-    """A server's samples one after the other."""
+class RunChecker:
+    """Follows a server's samples, one after the other."""
 
     def __init__(self) -> None:
         self._prev: Sample | None = None
-        self._runs: dict[tuple[str, int | None, int | None, str | None], Interface] = {}
+        self._late_before = False
+        self._scan = TrafficScan()
+        self._last: dict[str, Interface] = {}
+        self._boots: dict[str, None] = {}
 
     def interrupt(self) -> None:
         """Late lines belong in between: of what is missing nothing can be said."""
-        self._prev = self._prev and self._prev._replace(seq=None)
+        self._late_before = True
 
     def follow(self, sample: Sample, where: str, thinned: bool) -> Iterator[Finding]:
-        """What is wrong with a sample after those before it."""
+        """Tell what is wrong with a sample after those before it, and what it brought that could not be counted."""
         prev, self._prev = self._prev, sample
         if prev is not None and sample.timestamp <= prev.timestamp:
             yield Finding(where, f"its time does not come after {format_timestamp(prev.timestamp)}")
-        runs = {(i.name, i.ifindex, i.start, sample.boot_id): i for i in sample.interfaces or ()}
-        for key, interface in runs.items():
-            earlier = self._runs.get(key)
-            if earlier is not None and fell(earlier, interface):
-                yield Finding(where, f"a counter of {interface.name!r} falls within its run")
-        self._runs = runs
-        missing = _missing(prev, sample) if prev is not None and not thinned else 0
-        if missing:
-            since = format_timestamp(prev.timestamp) if prev else ""
+            return
+        yield from self._runs(prev, sample, where)
+        yield from self._boot(prev, sample, where)
+        for name, step in self._scan.enter(sample).interfaces.items():
+            interface = sample.interface(name)
+            if interface is not None and (told := _uncounted(interface, self._last.get(name), step)):
+                yield Finding(where, f"{name!r}: {told}", is_fault=False)
+        self._last |= {interface.name: interface for interface in sample.interfaces}
+        missing = _missing(prev, sample) if prev is not None and not thinned and not self._late_before else 0
+        self._late_before = False
+        if missing and prev is not None:
+            since = format_timestamp(prev.timestamp)
             yield Finding(where, f"{missing} samples are missing since {since}, says seq", is_fault=False)
+
+    def _runs(self, prev: Sample | None, sample: Sample, where: str) -> Iterator[Finding]:
+        """A sample's runs must not reach back over a sample that is not theirs."""
+        before = {interface.name: interface for interface in prev.interfaces} if prev is not None else {}
+        for cur in sample.interfaces:
+            earlier = before.get(cur.name)
+            if prev is None or cur.start is None:
+                continue
+            if earlier is not None and earlier.start == cur.start and prev.boot_id == sample.boot_id:
+                if fell(earlier, cur) and earlier.ifindex == cur.ifindex:
+                    yield Finding(where, f"a counter of {cur.name!r} falls within its run")
+            elif cur.start <= prev.timestamp:
+                since = format_timestamp(cur.start)
+                yield Finding(where, f"{cur.name!r} says that its run began {since}, before a sample of another run")
+        begun = sample.network_start
+        if prev is not None and begun is not None and begun <= prev.timestamp and not same_node_run(prev, sample):
+            since = format_timestamp(begun)
+            yield Finding(where, f"the node says that its run began {since}, before a sample of another run")
+
+    def _boot(self, prev: Sample | None, sample: Sample, where: str) -> Iterator[Finding]:
+        boot = sample.boot_id
+        if boot is None or (prev is not None and prev.boot_id == boot):
+            return
+        if boot in self._boots and prev is not None:
+            what = f"boot {boot} is back after boot {prev.boot_id}: two machines share this name, or a clock went back"
+            yield Finding(where, what, is_fault=False)
+        self._boots[boot] = None
+
+
+def _uncounted(cur: Interface, prev: Interface | None, step: Increase) -> str | None:
+    """What the counters show and was not counted, for want of evidence; None where everything was."""
+    shown = counters(cur)
+    if step.seen is Seen.LEAP:
+        return f"its counters leapt beyond what any link carries ({_figures(cur)}); nothing of it is counted"
+    if step.seen is Seen.MOVED_IN:
+        return f"came with a past of its own ({_figures(cur)}), which is not counted"
+    if step.seen is Seen.UNKNOWN and max(shown) > 0 and step.since < step.until:
+        return f"nothing is known of what went before ({_figures(cur)}), so it is not counted"
+    if step.seen is Seen.RESET and step.traffic != shown:
+        return f"was counted anew and shows more than its link carries ({_figures(cur)}); that is not counted"
+    if prev is None:
+        return None
+    if step.seen is Seen.CORRECTION:
+        fallen = [
+            f"{key} from {old} to {new}"
+            for key, old, new in zip(shown._fields, counters(prev), shown, strict=True)
+            if new < old
+        ]
+        return f"a counter was corrected or wrapped unseen ({', '.join(fallen)}); counted as 0"
+    if step.seen is Seen.WRAP:
+        possible = (cur.speed_mbps or 0) * 125 * (step.until - step.since)
+        if possible >= 1 << 32:
+            seconds = (step.until - step.since) / SECOND
+            return f"a 32-bit counter wrapped within {seconds:g} s, in which it can wrap twice: bytes may be missing"
+    return None
+
+
+def _figures(cur: Interface) -> str:
+    return ", ".join(f"{key} {value}" for key, value in counters(cur)._asdict().items())
 
 
 def _missing(prev: Sample, sample: Sample) -> int:

@@ -5,7 +5,10 @@
 <data>/<server_id>/2026-11-21.jsonl        a UTC day, timestamps strictly increasing
 <data>/<server_id>/2026-11-21.late.jsonl   what arrived out of order, until merged
 <data>/<server_id>/2026-11-20.jsonl.gz     a closed day
-<data>/<server_id>/2026-11-20.mistimed.jsonl   samples that a clock put in the wrong place; not read any more
+<data>/<server_id>/2026-11-20.mistimed.jsonl   samples that a clock, later set back, put in the wrong place
+<data>/<server_id>/2026-11-20.ahead.jsonl      samples of this day's arrivals with a clock far ahead
+
+Samples that were set aside are kept for people to look at; no question is answered from them.
 """
 
 from __future__ import annotations
@@ -16,12 +19,13 @@ import re
 from typing import NamedTuple
 
 from netstat_cli.errors import NothingStored, StoreError
-from netstat_cli.wire import is_server_id
+from netstat_cli.line.wire import is_server_id, to_line
 
 FORMAT = 1
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
-PLAIN, LATE, CLOSED, MISTIMED = ".jsonl", ".late.jsonl", ".jsonl.gz", ".mistimed.jsonl"
+PLAIN, LATE, CLOSED = ".jsonl", ".late.jsonl", ".jsonl.gz"
+MISTIMED, AHEAD = ".mistimed.jsonl", ".ahead.jsonl"
 
 RESERVED = frozenset({"lock", "store.json"})
 """Names in a store that no server can have."""
@@ -73,6 +77,17 @@ def days(data: str, server_id: str) -> list[DayFiles]:
         if ending in _FIELDS and _DAY.fullmatch(day):
             found.setdefault(day, {})[_FIELDS[ending]] = f"{data}/{server_id}/{name}"
     return [DayFiles(day, **found[day]) for day in sorted(found)]
+
+
+def newest_ahead(data: str, server_id: str) -> int | None:
+    """The moment of the last sample of a server that was set aside because it was far ahead; None if there is none."""
+    folder = f"{data}/{server_id}"
+    try:
+        files = sorted(name for name in os.listdir(folder) if name.endswith(AHEAD))
+        with open(f"{folder}/{files[-1]}", "rb") as file:
+            return to_line(file.read().split(b"\n")[-2]).timestamp
+    except (OSError, IndexError, ValueError):
+        return None
 
 
 def check_format(data: str) -> None:

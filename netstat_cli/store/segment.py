@@ -11,22 +11,15 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from netstat_cli.line.wire import TIMESTAMP, Line, names_in, to_line
 from netstat_cli.times import format_timestamp, parse_timestamp
-from netstat_cli.wire import LINE_HEAD, TIMESTAMP
 
 LOOK = 1 << 12
 """Bytes to read at a look: a handful of lines. A stretch that fits in twice as much is read whole."""
 SWEEP = 1 << 20
 """Bytes to read at a time when every line counts."""
-
-
-class Line(NamedTuple):
-    """A stored line, without its newline, and the moment it was sampled at."""
-
-    timestamp: int
-    text: bytes
 
 
 class Segment(Protocol):
@@ -44,15 +37,11 @@ class Segment(Protocol):
     def rfind(self, needle: bytes, until: int) -> Line | None:
         """The last line at or before `until` that holds the needle."""
 
+    def names(self) -> frozenset[str]:
+        """The interfaces that any of the lines has."""
+
     def close(self) -> None:
         """Gives back what the segment holds open."""
-
-
-def to_line(text: bytes) -> Line:
-    """A line with its moment. Raises ValueError if it does not begin with a timestamp."""
-    if not text.startswith(LINE_HEAD):
-        raise ValueError(f"not a sample line: {text[:60]!r}")
-    return Line(parse_timestamp(text[TIMESTAMP].decode()), text)
 
 
 def stamp(text: bytes) -> bytes:
@@ -89,6 +78,9 @@ class MemorySegment:
     def rfind(self, needle: bytes, until: int) -> Line | None:
         earlier = reversed(self._lines[: bisect_right(self._times, until)])
         return next((line for line in earlier if needle in line.text), None)
+
+    def names(self) -> frozenset[str]:
+        return frozenset(names_in(b"\n".join([line.text for line in self._lines])))
 
     def close(self) -> None:
         pass
@@ -163,6 +155,18 @@ class PlainSegment:
                 return None
             end = start + len(needle) - 1
         return None
+
+    def names(self) -> frozenset[str]:
+        found: set[str] = set()
+        at = 0
+        while at < self._end:
+            text = os.pread(self._fd, min(SWEEP, self._end - at), at)
+            whole = text.rfind(b"\n") + 1
+            if not whole:
+                return frozenset(found.union(*(names_in(line.text) for line in self.lines())))
+            found.update(names_in(text[:whole]))
+            at += whole
+        return frozenset(found)
 
     def _offset_after(self, moment: int) -> int:
         """Where the first line after the moment begins."""

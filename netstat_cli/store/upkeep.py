@@ -11,14 +11,26 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from netstat_cli.model import Sample
+from msgspec.structs import replace
+
+from netstat_cli.line.model import Sample
+from netstat_cli.line.wire import Line, decode
 from netstat_cli.store.blockgzip import GzipSegment, compress
-from netstat_cli.store.history import merged
-from netstat_cli.store.layout import CLOSED, FILE_MODE, MISTIMED, PLAIN, DayFiles, day_path, days, servers, sync_folder
-from netstat_cli.store.segment import Line
+from netstat_cli.store.history import merge, to_stored
+from netstat_cli.store.layout import (
+    CLOSED,
+    FILE_MODE,
+    LATE,
+    MISTIMED,
+    PLAIN,
+    DayFiles,
+    day_path,
+    days,
+    servers,
+    sync_folder,
+)
 from netstat_cli.store.writer import Warn, Writer
 from netstat_cli.times import DAY, SECOND, day_start
-from netstat_cli.wire import decode, encode
 
 LINES_AT_ONCE = 500
 
@@ -79,7 +91,7 @@ def carry_out(data: str, work: Work, writer: Writer, warn: Warn, pause: Callable
     then. Raises OSError, ValueError and StoreError."""
     files = work.files
     sizes = [os.stat(path).st_size for path in files.paths]
-    lines, wrong = merged(data, work.server_id, files)
+    lines, wrong, passes_on = merge(data, work.server_id, files)
     if work.step:
         lines = list(thin(lines, work.step))
     target = day_path(data, work.server_id, files.day, CLOSED if work.close else PLAIN)
@@ -97,6 +109,9 @@ def carry_out(data: str, work: Work, writer: Writer, warn: Warn, pause: Callable
         for path in files.paths:
             if path != target:
                 os.unlink(path)
+        following = [later.day for later in days(data, work.server_id) if later.day > files.day][:1]
+        if passes_on and following:  # an empty late file has that day looked through for runs that are not its own
+            os.close(os.open(day_path(data, work.server_id, following[0], LATE), os.O_WRONLY | os.O_CREAT, FILE_MODE))
         sync_folder(os.path.dirname(target))
         return True
 
@@ -124,14 +139,14 @@ def thin(lines: list[Line], step: int) -> Iterator[Line]:
 
 def _runs_in(sample: Sample) -> tuple[object, ...]:
     """What stays the same as long as no run begins or ends."""
-    return (sample.boot_id, *[(i.name, i.ifindex, i.start) for i in sample.interfaces or ()])
+    return (sample.boot_id, sample.network_start, *[(i.name, i.ifindex, i.start) for i in sample.interfaces])
 
 
 def _at_interval(line: Line, step: int) -> Line:
     sample = decode(line.text)
     if (sample.interval or 0.0) >= step / SECOND:
         return line
-    return Line(line.timestamp, encode(sample._replace(interval=step / SECOND))[:-1])
+    return to_stored(replace(sample, interval=step / SECOND))
 
 
 def _step_for(files: DayFiles, policy: Policy, at: int) -> int:

@@ -14,36 +14,43 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from netstat_cli.counters import complete, fell
 from netstat_cli.errors import InvalidSample, NetcliError, Problem, StoreError, StoreLocked
-from netstat_cli.model import Sample
-from netstat_cli.repeats import Forms, Repeat, begin, follow, sample_of
+from netstat_cli.line.model import RATE_DERIVED, Sample
+from netstat_cli.line.wire import decode, encode, to_line
 from netstat_cli.store.appending import AppendFiles, Disk, store_error
 from netstat_cli.store.history import open_history
 from netstat_cli.store.journal import Journal
-from netstat_cli.store.layout import CLOSED, FILE_MODE, LATE, PLAIN, RESERVED, create, day_path, days, servers
-from netstat_cli.times import DAY, LAST_MOMENT, day_of, day_start
-from netstat_cli.topology import INTEGRATED
-from netstat_cli.wire import decode, encode
+from netstat_cli.store.layout import AHEAD, CLOSED, FILE_MODE, LATE, PLAIN, RESERVED, create, day_path, days, servers
+from netstat_cli.times import DAY, LAST_MOMENT, MINUTE, day_of, day_start, now
+from netstat_cli.traffic.increase import fell
+from netstat_cli.traffic.tracker import RunTracker
 
 REMEMBERED_MOMENTS = 500_000
 """Of days that take late lines, so many moments are kept in memory: some 50 MB."""
+MAX_OLDER = 256
+"""So many days that are not the newest of their server take lines in order at a time: from spools, or by import."""
 Warn = Callable[[str], None]
+
+
+MAX_AHEAD = 10 * MINUTE
+"""A sample that is further ahead of this machine's clock is of a wrong clock."""
 
 
 class Stored(NamedTuple):
     """What became of a sample: as it was stored, or not because the store had one of that server and time already."""
 
-    sample: Sample | Repeat
+    sample: Sample
     is_new: bool
     error: InvalidSample | None = None
     """Why no line can be made of it."""
+    ahead: int = 0
+    """Milliseconds by which it is ahead of this machine's clock, if that is too far: it was set aside."""
 
 
 class Ticket:
     """Samples on their way to the disk, for whoever handed them in."""
 
-    def __init__(self, writer: Writer, samples: Sequence[Sample | Repeat]) -> None:
+    def __init__(self, writer: Writer, samples: Sequence[Sample]) -> None:
         self.samples = samples
         self.outcome: list[Stored] = [Stored(samples[0], False)] * len(samples) if samples else []
         self.error: NetcliError | None = None
@@ -88,7 +95,9 @@ class _Batch:
 class Writer:
     """Holds the store's lock until closed."""
 
-    def __init__(self, data: str, who: str, warn: Warn, disk: Disk | None = None) -> None:
+    def __init__(
+        self, data: str, who: str, warn: Warn, disk: Disk | None = None, clock: Callable[[], int] = now
+    ) -> None:
         """Makes the store if there is none; `who` is told to those who find it locked. Raises StoreError."""
         create(data)
         self._data = data
@@ -102,9 +111,10 @@ class Writer:
         self._journal = Journal(data, disk, warn)
         self._known: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
         self._places: dict[str, _Place] = {}
-        self.read = Forms().read
-        """Reads a line that is to be stored. Raises InvalidSample."""
-        self.latest: dict[str, Sample | Repeat] = {}
+        self._clock = clock
+        self._trackers: dict[str, RunTracker] = {}
+        self._older: dict[str, RunTracker] = {}
+        self.latest: dict[str, Sample] = {}
         """The newest sample of every server: its next one is completed from it, and the live view begins with it."""
         try:
             self._recover(warn)
@@ -119,11 +129,11 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def append(self, samples: Sequence[Sample | Repeat]) -> list[Stored]:
+    def append(self, samples: Sequence[Sample]) -> list[Stored]:
         """Hands samples in and waits for them. Raises StoreError."""
         return self.submit(samples).wait()
 
-    def submit(self, samples: Sequence[Sample | Repeat]) -> Ticket:
+    def submit(self, samples: Sequence[Sample]) -> Ticket:
         """Hands samples in, to be written with the next group. Raises StoreError."""
         ticket = Ticket(self, samples)
         with self._queue:
@@ -147,7 +157,9 @@ class Writer:
                 self._files.forget(path)
             for key in [key for key in self._known if key[0] == server_id]:
                 del self._known[key]
-            return task()
+            done = task()
+            self._reload(server_id)
+            return done
 
     def close(self) -> None:
         """Writes what is waiting, then lets go of the store."""
@@ -171,9 +183,7 @@ class Writer:
                 if torn:
                     warn(f"{path}: cut off a last line torn by a crash ({torn} bytes, never acknowledged)")
             try:
-                with open_history(self._data, server_id) as history:
-                    if (last := history.last()) is not None:
-                        self.latest[server_id] = decode(last.text)
+                self._reload(server_id)
             except StoreError as error:
                 warn(f"{error.message}; what is new is stored all the same")
         self._replay()
@@ -251,20 +261,29 @@ class Writer:
         """Goes back to what is stored of a server, because something planned on top of it is not."""
         for key in [key for key in self._known if key[0] == server_id]:
             del self._known[key]
-        with open_history(self._data, server_id) as history:
-            last = history.last()
-            if last is None:
-                self.latest.pop(server_id, None)
-            else:
-                self.latest[server_id] = decode(last.text)
+        self._reload(server_id)
 
-    def _place(self, sample: Sample | Repeat, ticket: Ticket, batches: dict[str, _Batch]) -> Stored:
-        """Finds the file for a sample and puts its line there, unless the store has it."""
-        if isinstance(sample, Repeat) and follow(sample, self.latest.get(sample.server_id)):
-            line = sample.line
+    def _reload(self, server_id: str) -> None:
+        """Take a server's newest sample from the disk, and forget what was known of its other days."""
+        for path in [path for path in self._older if path.startswith(f"{self._data}/{server_id}/")]:
+            del self._older[path]
+        with open_history(self._data, server_id, self._clock() + MAX_AHEAD) as history:
+            last = history.last()
+        if last is None:
+            self.latest.pop(server_id, None)
+            self._trackers.pop(server_id, None)
         else:
-            sample, line = self._complete(sample)
+            self.latest[server_id] = decode(last.text)
+            self._trackers[server_id] = RunTracker(self.latest[server_id])
+
+    def _place(self, sample: Sample, ticket: Ticket, batches: dict[str, _Batch]) -> Stored:
+        """Finds the file for a sample and puts its line there, unless the store has it."""
         server_id, moment = sample.server_id, sample.timestamp
+        if server_id in RESERVED:
+            message = "is a name that the store uses itself"
+            raise InvalidSample([Problem(("server_id",), message, "value_error.server_id")])
+        if (ahead := moment - self._clock()) > MAX_AHEAD:
+            return self._set_aside(sample, ahead, ticket, batches)
         begin, day, path, late = self._places.get(server_id) or NOWHERE
         if not begin <= moment < begin + DAY:
             begin, day, path, late = self._find_place(server_id, moment)
@@ -278,35 +297,76 @@ class Writer:
                     planned.tickets.append(ticket)  # it may be a duplicate of one that has to reach the disk first
                 return Stored(sample, False)
             path, batch = late, batches.get(late)
+        sample = self._complete(sample, path)
+        line = encode(sample) + b"\n"
         if known is not None:
             known.add(moment)
+        self._add(batches, path, line, moment, ticket)
+        latest = self.latest.get(server_id)
+        if latest is None or latest.timestamp < moment:
+            self.latest[server_id] = sample
+        else:
+            self._look_into_later_days(sample, latest, day, begins_in_order=batch is None and path != late)
+        return Stored(sample, True)
+
+    def _look_into_later_days(self, sample: Sample, latest: Sample, day: str, begins_in_order: bool) -> None:
+        """Have days looked into that a sample older than the newest concerns: an empty late file does it.
+
+        Where it stands in order in a day that is older than others, the day after it may hold runs that reach back over
+        it; and where its counters are newer than those of a later day, the clock was set back over midnight."""
+        if begins_in_order:
+            later = [files.day for files in days(self._data, sample.server_id) if files.day > day][:1]
+        else:
+            newest = day_of(latest.timestamp)
+            later = [newest] if newest != day and _is_older(latest, sample) else []
+        for one in later:
+            self._files.get(day_path(self._data, sample.server_id, one, LATE))
+
+    def _add(self, batches: dict[str, _Batch], path: str, line: bytes, moment: int, ticket: Ticket) -> None:
+        batch = batches.get(path)
         if batch is None:
             batch = batches[path] = _Batch()
         batch.lines.append(line)
         batch.moments.append(moment)
         batch.last_timestamp = moment
         batch.tickets.append(ticket)
-        latest = self.latest.get(server_id)
-        if latest is None or latest.timestamp < moment:
-            self.latest[server_id] = sample
-        elif day_of(latest.timestamp) != day and _is_older(sample_of(latest), sample_of(sample)):
-            # The clock was set back over midnight: an empty late file has that day looked into for what is mistimed.
-            self._files.get(day_path(self._data, server_id, day_of(latest.timestamp), LATE))
-        return Stored(sample, True)
 
-    def _complete(self, sample: Sample | Repeat) -> tuple[Sample | Repeat, bytes]:
-        """A sample as it is stored, and its line."""
-        before = self._sample_before(sample)
-        whole = complete(sample_of(sample), None if before is None else sample_of(before))
-        if not isinstance(sample, Repeat):
-            return whole, encode(whole)
-        begin(sample, whole)
-        return sample, sample.line
+    def _complete(self, sample: Sample, path: str) -> Sample:
+        """A sample as it is stored: completed from the one before it. One that goes into a late file begins runs of its
+        own, which is harmless; but counters that are made from rates go on from those that were stored before it."""
+        server_id = sample.server_id
+        latest = self.latest.get(server_id)
+        if latest is None or latest.timestamp < sample.timestamp:
+            return self._trackers.setdefault(server_id, RunTracker()).complete(sample)
+        if path.endswith(LATE):
+            is_made = any(interface.kind == RATE_DERIVED for interface in sample.interfaces)
+            return RunTracker(self._stored_before(sample) if is_made else None).complete(sample)
+        if path not in self._older:
+            while len(self._older) >= MAX_OLDER:
+                del self._older[next(iter(self._older))]
+            self._older[path] = RunTracker(self._stored_before(sample))
+        return self._older[path].complete(sample)
+
+    def _stored_before(self, sample: Sample) -> Sample | None:
+        with open_history(self._data, sample.server_id) as history:
+            line = history.floor(sample.timestamp - 1)
+        return None if line is None else decode(line.text)
+
+    def _set_aside(self, sample: Sample, ahead: int, ticket: Ticket, batches: dict[str, _Batch]) -> Stored:
+        """Keep a sample of a clock that is far ahead where nothing is answered from it."""
+        server_id, day = sample.server_id, day_of(self._clock())
+        path = day_path(self._data, server_id, day, AHEAD)
+        key = (server_id, day + AHEAD)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = _moments_in(path)
+        if sample.timestamp in known:
+            return Stored(sample, False, ahead=ahead)
+        known.add(sample.timestamp)
+        self._add(batches, path, encode(sample) + b"\n", sample.timestamp, ticket)
+        return Stored(sample, True, ahead=ahead)
 
     def _find_place(self, server_id: str, moment: int) -> _Place:
-        if server_id in RESERVED:
-            message = "is a name that the store uses itself"
-            raise InvalidSample([Problem(("server_id",), message, "value_error.server_id")])
         day = day_of(moment)
         paths = (day_path(self._data, server_id, day, ending) for ending in (PLAIN, LATE))
         place = self._places[server_id] = _Place(day_start(day), day, *paths)
@@ -338,23 +398,20 @@ class Writer:
         self._known.move_to_end(key)
         return times
 
-    def _sample_before(self, sample: Sample | Repeat) -> Sample | Repeat | None:
-        """What to complete a sample from. A late one begins runs of its own, which is harmless; but where counters are
-        integrated, they go on from those that were stored before it."""
-        latest = self.latest.get(sample.server_id)
-        if latest is None or latest.timestamp < sample.timestamp:
-            return latest
-        if all(interface.kind != INTEGRATED for interface in sample_of(sample).interfaces or ()):
-            return None
-        with open_history(self._data, sample.server_id) as history:
-            before = history.floor(sample.timestamp - 1)
-        return None if before is None else decode(before.text)
+
+def _moments_in(path: str) -> set[int]:
+    """The moments of the lines in a file that is in no order."""
+    try:
+        with open(path, "rb") as file:
+            return {to_line(line).timestamp for line in file.read().split(b"\n")[:-1]}
+    except FileNotFoundError:
+        return set()
 
 
 def _is_older(one: Sample, other: Sample) -> bool:
     """Whether a sample was taken before another one, as their counters tell, whatever their timestamps."""
-    before = {(interface.name, interface.ifindex): interface for interface in one.interfaces or ()}
-    pairs = [(before.get((interface.name, interface.ifindex)), interface) for interface in other.interfaces or ()]
+    before = {(interface.name, interface.ifindex): interface for interface in one.interfaces}
+    pairs = [(before.get((interface.name, interface.ifindex)), interface) for interface in other.interfaces]
     return one.boot_id == other.boot_id and any(earlier is not None and fell(now, earlier) for earlier, now in pairs)
 
 

@@ -8,9 +8,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
-from netstat_cli.model import Interface, Sample
+from msgspec.structs import replace
+
+from netstat_cli.line.model import Interface, Moment, Sample
+from netstat_cli.line.wire import encode
 from netstat_cli.times import SECOND
-from netstat_cli.wire import encode
 from tests.benchmarks import load
 from tests.benchmarks.main_job import collector, free_port, rival, running
 from tests.benchmarks.table import Row, ratio
@@ -49,10 +51,27 @@ def rows() -> Iterator[Row]:
 
 def sample_line(server: int, at: float, count: int, interfaces: int) -> bytes:
     """The same readings as a line with all that netcli itself says of an interface."""
-    kept = Interface("", 2, "physical", True, 1000, round(at - count) * SECOND, *[count] * 4, 0, 0, 0, 0)
-    listed = [kept._replace(name=f"eth{i}", ifindex=i, rx_bytes=count * 1000 + i) for i in range(interfaces)]
+    four = dict.fromkeys(("rx_bytes", "tx_bytes", "rx_packets", "tx_packets"), count)
+    faults = dict.fromkeys(("rx_errors", "tx_errors", "rx_dropped", "tx_dropped"), 0)
+    start = Moment(round(at - count) * SECOND)
+    kept = Interface(name="-", kind="physical", is_up=True, speed_mbps=1000, start=start, **four, **faults)
+    listed = [replace(kept, name=f"eth{i}", ifindex=i, rx_bytes=count * 1000 + i) for i in range(interfaces)]
     name = f"server-{server}"
-    return encode(Sample(round(at * SECOND), name, name, "boot", count, 10.0, 0.5 + count, 0.0, tuple(listed)))[:-1]
+    return encode(
+        Sample(
+            timestamp=Moment(round(at * SECOND)),
+            server_id=name,
+            hostname=name,
+            boot_id="boot",
+            seq=count,
+            interval=10.0,
+            network_rx_bytes_per_sec=0.5 + count,
+            network_tx_bytes_per_sec=0.0,
+            network_start=start,
+            **{f"network_{key}": 5 * value for key, value in four.items()},
+            network_interfaces=tuple(listed),
+        )
+    )
 
 
 def sum_of_batches(address: tuple[str, int], line: Line) -> float:

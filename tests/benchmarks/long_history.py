@@ -22,12 +22,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from netstat_cli.counters import Ledger
-from netstat_cli.glance import head_of, interface_in, needle
-from netstat_cli.model import NO_TRAFFIC, Sample, Traffic
-from netstat_cli.series import equal_edges, series
+from netstat_cli.line.wire import decode
 from netstat_cli.store.history import open_history
 from netstat_cli.times import DAY, MINUTE, SECOND, now
+from netstat_cli.traffic.increase import NO_TRAFFIC, Traffic
+from netstat_cli.traffic.scan import TrafficScan
+from netstat_cli.traffic.series import equal_edges, series
 from tests.benchmarks.main_job import NETCLI, free_port, running
 from tests.benchmarks.table import Row, by_turns, milliseconds, process, ratio
 from tests.benchmarks.year import SERVER, make
@@ -62,7 +62,7 @@ def rows() -> Iterator[Row]:
 def ask(data: Path, end: int, days: int, buckets: int) -> Traffic:
     """What the series over so many days adds up to."""
     with open_history(str(data), SERVER) as history:
-        return series(history, [IFACE], equal_edges(end - days * DAY, end, buckets)).total
+        return series(history, IFACE, equal_edges(end - days * DAY, end, buckets)).total
 
 
 def _timed(question: Callable[[], object], times: int = 15) -> float:
@@ -115,8 +115,8 @@ def _size(folder: Path) -> Iterator[Row]:
 class Seen(NamedTuple):
     """What reading every line of the year gives."""
 
-    totals: dict[str, list[Traffic]]
-    """By interface: what had gone through up to each of the edges."""
+    totals: dict[str | None, list[Traffic]]
+    """By interface, and (None) of the node: what had gone through up to each of the edges."""
     moments: array[int]
     counters: list[array[int]]
     """Received and sent bytes of each interface in turn, at each of the moments."""
@@ -125,9 +125,8 @@ class Seen(NamedTuple):
 def scan(data: Path, end: int) -> Seen:
     """Reads every line, once: for the definition of the series, and for the samples that others import."""
     edges = equal_edges(end - 365 * DAY, end, BUCKETS)
-    ledger = Ledger()
-    needles = [needle(name) for name in ("eth0", "eth1")]
-    totals: dict[str, list[Traffic]] = {name: [] for name in ("eth0", "eth1")}
+    reference = TrafficScan()
+    totals: dict[str | None, list[Traffic]] = {name: [] for name in ("eth0", "eth1", None)}
     running_total = dict.fromkeys(totals, NO_TRAFFIC)
     moments, counters = array("Q"), [array("Q") for _ in range(10)]
     with open_history(str(data), SERVER) as history:
@@ -135,14 +134,12 @@ def scan(data: Path, end: int) -> Seen:
             moments.append(line.timestamp)
             for column, number in zip(counters, _BYTES.findall(line.text), strict=True):
                 column.append(int(number))
-            head = head_of(line.text)
-            present = tuple(filter(None, (interface_in(line.text, one) for one in needles)))
-            sample = Sample(head.timestamp, SERVER, None, head.boot_id, None, head.interval, None, None, present)
-            for name, growth in ledger.enter(sample):
-                sums, so_far = totals[name], running_total[name]
-                while len(sums) < len(edges) and edges[len(sums)] < growth.until:
-                    sums.append(so_far.plus(growth.by(edges[len(sums)])))
-                running_total[name] = so_far.plus(growth.traffic)
+            brought = reference.enter(decode(line.text))
+            for name, sums in totals.items():
+                so_far, step = running_total[name], brought.node if name is None else brought.interfaces[name]
+                while len(sums) < len(edges) and edges[len(sums)] < step.until:
+                    sums.append(so_far.plus(step.by(edges[len(sums)])))
+                running_total[name] = so_far.plus(step.traffic)
     return Seen(
         {name: (sums + [running_total[name]] * len(edges))[: len(edges)] for name, sums in totals.items()},
         moments,
@@ -157,11 +154,16 @@ def _exact(folder: Path, end: int, seen: Seen, seconds: float) -> Row:
     for form in ("plain", "closed"):
         with open_history(str(folder / form), SERVER) as history:
             for name, sums in seen.totals.items():
-                found = [bucket.traffic for bucket in series(history, [name], edges).buckets]
+                found = [bucket.traffic for bucket in series(history, name, edges).buckets]
                 equal = equal and found == [after.minus(before) for before, after in pairwise(sums)]
     what = "equal to the byte" if equal else "DIFFERENT"
     return Row(
-        "all buckets of eth0 and of eth1, which wraps", what, "a scan of every line", f"{seconds:.0f} s", "", "equal"
+        "all buckets of eth0, of eth1, which wraps, and of the node",
+        what,
+        "a scan of every line",
+        f"{seconds:.0f} s",
+        "",
+        "equal",
     )
 
 

@@ -56,9 +56,9 @@ def _sampling() -> Iterator[Row]:
 def _sample_times(other: str) -> str:
     """The median seconds of a sample with its encoding and of a bare read (or of reading every `operstate`), and the
     number of interfaces, as JSON."""
-    from netstat_cli.sampler import Sampler, Selection
+    from netstat_cli.line.wire import encode
     from netstat_cli.sources import open_source
-    from netstat_cli.wire import encode
+    from netstat_cli.sources.sampler import Sampler, Selection
 
     def bare() -> object:
         with open("/proc/net/dev") as file:

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from netstat_cli.counters import complete
-from netstat_cli.model import Interface, Sample
+from netstat_cli.line.model import Interface, Moment, Sample
+from netstat_cli.line.wire import encode
 from netstat_cli.store.blockgzip import compress
 from netstat_cli.store.layout import create
 from netstat_cli.store.segment import PlainSegment
 from netstat_cli.times import DAY, HOUR, MINUTE, SECOND, day_of, day_start
-from netstat_cli.wire import encode
+from netstat_cli.traffic.tracker import RunTracker
 
 SERVER = "year"
 DAYS = 365
@@ -36,7 +36,7 @@ def samples(end: int, days: int = DAYS) -> Iterator[Sample]:
     """The samples of so many days up to `end`: every 30 days a reboot, every 20 a gap; eth1 is 32 bits wide."""
     rng = random.Random(20261121)
     moment = day_start(day_of(end)) - (days - 1) * DAY + rng.randrange(10 * SECOND)
-    prev: Sample | None = None
+    tracker = RunTracker()
     seq = boot = 0
     counters = {name: [rng.randrange(1 << 31), 0, 0, 0] for name, *_ in _INTERFACES}
     next_reboot, next_gap = moment + 30 * DAY, moment + 17 * DAY
@@ -57,10 +57,31 @@ def samples(end: int, days: int = DAYS) -> Iterator[Sample]:
             if name == "eth1":
                 four[0] %= 1 << 32
                 four[1] %= 1 << 32
-            interfaces.append(Interface(name, number + 2, kind, True, speed, None, *four, 0, 0, 0, 0))  # type: ignore[arg-type]
-        sample = Sample(moment, SERVER, "year.lan", f"boot-{boot}", seq, float(INTERVAL), None, None, tuple(interfaces))
-        prev = complete(sample, prev)
-        yield prev
+            interfaces.append(
+                Interface(
+                    name=name,
+                    ifindex=number + 2,
+                    kind=kind,
+                    is_up=True,
+                    speed_mbps=speed,
+                    rx_bytes=four[0],
+                    tx_bytes=four[1],
+                    rx_packets=four[2],
+                    tx_packets=four[3],
+                    **dict.fromkeys(("rx_errors", "tx_errors", "rx_dropped", "tx_dropped"), 0),
+                )
+            )
+        yield tracker.complete(
+            Sample(
+                timestamp=Moment(moment),
+                server_id=SERVER,
+                hostname="year.lan",
+                boot_id=f"boot-{boot}",
+                seq=seq,
+                interval=float(INTERVAL),
+                network_interfaces=tuple(interfaces),
+            )
+        )
         seq += 1
         moment += INTERVAL * SECOND + rng.randrange(3)
 
@@ -78,7 +99,7 @@ def make(folder: Path, end: int) -> None:
                 file.close()
             file, current = (plain / SERVER / f"{day}.jsonl").open("wb", buffering=1 << 20), day
         assert file is not None
-        file.write(encode(sample))
+        file.write(encode(sample) + b"\n")
     assert file is not None
     file.close()
     with ProcessPoolExecutor(os.cpu_count()) as pool:

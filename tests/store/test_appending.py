@@ -11,14 +11,13 @@ import pytest
 from netstat_cli.errors import StoreError, StoreFull
 from netstat_cli.store.appending import OPEN_FILES, AppendFile, AppendFiles, Disk, store_error
 from netstat_cli.store.segment import LOOK
-from netstat_cli.wire import encode
 from tests.disks import FailingDisk
-from tests.given import T0, interface, sample
+from tests.given import T0, interface, line_of, sample
 
 
 def line(at: int, pad: int = 0) -> bytes:
     """The line of a sample `at` seconds after T0."""
-    return encode(sample(at, interface(start=T0, extra={"pad": "x" * pad} if pad else None)))
+    return line_of(sample(at, interface(start=T0, extra={"pad": "x" * pad} if pad else None)))
 
 
 def reopened(path: str) -> tuple[int, int, int]:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netstat_cli.glance import needle
+from netstat_cli.line.wire import Line, needle
 from netstat_cli.store.blockgzip import SPARE, TEXT_SIZE, GzipSegment, compress
-from netstat_cli.store.segment import Line, MemorySegment
+from netstat_cli.store.segment import MemorySegment
 from netstat_cli.times import format_timestamp, parse_timestamp
 from tests.given import T0
 

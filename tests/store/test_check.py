@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from netstat_cli.model import Sample
+from netstat_cli.line.model import Sample
 from netstat_cli.store.check import Contents, contents, verify
-from netstat_cli.times import DAY, SECOND
-from netstat_cli.wire import encode
-from tests.given import T0, completed, interface, sample
+from netstat_cli.times import SECOND
+from tests.given import T0, completed, interface, line_of, sample
 from tests.store.test_upkeep import look_after, put, writing
 
 
@@ -46,8 +45,8 @@ def test_a_sound_store_has_no_findings(data: Path) -> None:
 
 
 PLAIN, LATE, CLOSED = "2026-11-22.jsonl", "2026-11-22.late.jsonl", "2026-11-21.jsonl.gz"
-LINE = encode(counted(86_440)[0])
-FALLING = encode(sample(86_440, interface(rx=9, start=T0 + DAY), interface("wlan0", ifindex=3)))
+LINE = line_of(counted(86_440)[0])
+FALLING = line_of(sample(86_440, interface(rx=9, start=T0), interface("wlan0", ifindex=3)))
 
 
 def appended(name: str, text: bytes) -> Callable[[Path], object]:
@@ -63,7 +62,7 @@ def overwritten(name: str, at: int, text: bytes) -> Callable[[Path], object]:
     return damage
 
 
-TAKES_BACK = encode(counted(86_420)[0])
+TAKES_BACK = line_of(counted(86_420)[0])
 FAULTS = {
     "unparsable": (appended(PLAIN, LINE[:-2] + b"x\n"), f"{PLAIN}:4", "is not JSON: Expecting"),
     "no sample line": (overwritten(PLAIN, 0, b"hello\n"), "2026-11-22", "not a sample line: b'hello"),
@@ -71,7 +70,7 @@ FAULTS = {
     "time": (appended(PLAIN, TAKES_BACK), f"{PLAIN}:4", "its time does not come after 2026-11-22T12:00:30.000Z"),
     "falling": (appended(PLAIN, FALLING), f"{PLAIN}:4", "a counter of 'eth0' falls within its run"),
     "server": (appended(PLAIN, LINE.replace(b"web1", b"web2", 1)), f"{PLAIN}:4", "is of another server, web2"),
-    "day": (appended(PLAIN, encode(counted(172_800)[0])), f"{PLAIN}:4", "is of another day, 2026-11-23T12:00:00.000Z"),
+    "day": (appended(PLAIN, line_of(counted(172_800)[0])), f"{PLAIN}:4", "is of another day, 2026-11-23T12:00:00.000Z"),
     "not canonical": (appended(PLAIN, LINE.replace(b",", b", ")), f"{PLAIN}:4", "is not written as the store writes"),
     "torn": (appended(PLAIN, LINE[:9]), PLAIN, "the last line is torn (9 bytes); the next writer cuts it off"),
     "member": (overwritten(CLOSED, 200, bytes(9)), "2026-11-21", "member 1 cannot be inflated"),
@@ -97,3 +96,68 @@ def test_a_hole_in_seq_is_told_and_is_no_fault(data: Path) -> None:
     missing = "3 samples are missing since 2026-11-23T12:00:00.000Z, says seq"
     assert ("2026-11-23.jsonl:2", missing, False) in findings(data)
     assert ["2026-11-23.jsonl:2"] == [where for where, _, _ in findings(data) if where.startswith("2026-11-23")]
+
+
+def told(tmp_path: Path, samples: list[Sample]) -> list[str]:
+    """What is told of these samples, none of which is a fault of the store."""
+    data = tmp_path / "told"
+    with writing(data) as writer:
+        put(writer, samples)
+    found = list(verify(str(data), int))
+    assert [] == [one for one in found if one.is_fault]
+    return [one.what for one in found]
+
+
+FOUR = "rx_bytes {0}, tx_bytes {0}, rx_packets {1}, tx_packets {1}"
+SLOW_LINK = {"rx_packets": 9, "tx_packets": 9, "speed_mbps": 10}
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        pytest.param(
+            [sample(0, interface(rx=9000)), sample(10, interface(rx=4000, rx_packets=10, tx_packets=10))],
+            "'eth0': a counter was corrected or wrapped unseen (rx_bytes from 9000 to 4000, "
+            "tx_bytes from 9000 to 4000); counted as 0",
+            id="correction",
+        ),
+        pytest.param(
+            [sample(0, interface(rx=9000)), sample(10, interface(rx=1 << 63))],
+            "'eth0': its counters leapt beyond what any link carries "
+            f"({FOUR.format(1 << 63, (1 << 63) // 1000)}); nothing of it is counted",
+            id="leap",
+        ),
+        pytest.param(
+            [sample(0), sample(10, interface(rx=1 << 50))],
+            f"'eth0': came with a past of its own ({FOUR.format(1 << 50, (1 << 50) // 1000)}), which is not counted",
+            id="moved in",
+        ),
+        pytest.param(
+            [sample(0, interface(rx=9000)), sample(10, interface(rx=10**9, ifindex=7, **SLOW_LINK))],
+            "'eth0': was counted anew and shows more than its link carries "
+            f"({FOUR.format(10**9, 9)}); that is not counted",
+            id="reset",
+        ),
+        pytest.param(
+            [sample(0), sample(900, interface(rx=9000))],
+            f"'eth0': nothing is known of what went before ({FOUR.format(9000, 9)}), so it is not counted",
+            id="unknown",
+        ),
+        pytest.param(
+            [
+                sample(0, interface(rx=(1 << 32) - 5, tx=0, rx_packets=0, speed_mbps=1000)),
+                sample(60, interface(rx=1 << 20, tx=0, rx_packets=900, speed_mbps=1000)),
+            ],
+            "'eth0': a 32-bit counter wrapped within 60 s, in which it can wrap twice: bytes may be missing",
+            id="wrap",
+        ),
+        pytest.param(
+            [sample(at, interface(rx=10**6), boot=boot) for at, boot in ((0, "A"), (10, "B"), (20, "A"))],
+            "boot A is back after boot B: two machines share this name, or a clock went back",
+            id="boots",
+        ),
+    ],
+)
+def test_what_could_not_be_counted_is_told(tmp_path: Path, samples: list[Sample], expected: str) -> None:
+    """With time and figures; it is no fault of the store."""
+    assert [expected] == told(tmp_path, samples)

@@ -12,19 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netstat_cli.errors import StoreError
-from netstat_cli.glance import needle
-from netstat_cli.store.history import OPEN_SEGMENTS, History, history_of, open_history
+from netstat_cli.line.wire import Line, needle
+from netstat_cli.store.history import OPEN_SEGMENTS, History, history_of, open_history, to_stored
 from netstat_cli.store.layout import LATE, PLAIN, day_path
-from netstat_cli.store.segment import Line, MemorySegment
+from netstat_cli.store.segment import MemorySegment
 from netstat_cli.times import DAY, day_of
-from netstat_cli.wire import encode
-from tests.given import T0, interface, sample
+from tests.given import T0, completed, interface, line_of, sample
 
 
 def line(at: float, name: str = "eth0") -> Line:
     """The line of a sample `at` seconds after T0."""
     one = sample(at, interface(name, start=T0))
-    return Line(one.timestamp, encode(one)[:-1])
+    return Line(one.timestamp, line_of(one)[:-1])
 
 
 def put(data: str, rows: list[tuple[Line, str]], torn: bytes = b"") -> None:
@@ -54,7 +53,8 @@ def test_files_answer_as_one_list_would(rows: list[tuple[float, str, str]], torn
     """However the lines are spread over days, plain files and late ones, with days missing and tails torn, every
     look-up gives what one list of all lines gives."""
     moments = list(accumulate(step for step, _, _ in rows))
-    stored = [(line(at, name), ending) for at, (_, name, ending) in zip(moments, rows, strict=True)]
+    samples = completed(sample(at, interface(name)) for at, (_, name, _) in zip(moments, rows, strict=True))
+    stored = [(to_stored(one), ending) for one, (_, _, ending) in zip(samples, rows, strict=True)]
     memory = MemorySegment([one for one, _ in stored])
     asked = sorted({one.timestamp + off for one, _ in stored for off in (-1, 0, 1)} | {0, T0, T0 + 200 * DAY})
     asked += [day * DAY - off for day in {moment // DAY for moment in asked} for off in (0, 1)]

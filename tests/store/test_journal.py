@@ -10,11 +10,10 @@ import pytest
 
 from netstat_cli.store.appending import Disk
 from netstat_cli.store.journal import LIMIT, Journal
-from netstat_cli.wire import encode
 from tests.disks import FailingDisk
-from tests.given import sample
+from tests.given import line_of, sample
 
-ONE, TWO, THREE = [encode(sample(at)) for at in (0, 10, 30)]
+ONE, TWO, THREE = [line_of(sample(at)) for at in (0, 10, 30)]
 
 
 def journal_of(folder: Path, disk: Disk | None = None) -> Journal:

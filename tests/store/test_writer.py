@@ -13,16 +13,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from netstat_cli.errors import InvalidSample, NetcliError, StoreError, StoreFull, StoreLocked
-from netstat_cli.model import Sample
+from netstat_cli.line.model import Sample, Unknown
+from netstat_cli.line.wire import decode
 from netstat_cli.store.appending import Disk
 from netstat_cli.store.history import open_history
 from netstat_cli.store.writer import Writer
 from netstat_cli.times import DAY
-from netstat_cli.wire import decode, encode
 from tests.disks import FailingDisk
-from tests.given import T0, interface, sample
+from tests.given import T0, completed, interface, line_of, sample
 
 
 class Store:
@@ -77,14 +78,15 @@ def test_samples_are_completed_and_stored_by_server_and_day(store: Store) -> Non
     starts = [one.interfaces[0].start for one in (first, second, third, other) if one.interfaces]
     assert starts == [T0, T0, T0, T0 + 5000]
     assert (None, 1.0) == (first.network_rx_bytes_per_sec, second.network_rx_bytes_per_sec)
-    assert (store.path / "web1/2026-11-21.jsonl").read_bytes() == encode(first) + encode(second)
-    assert (store.path / "web1/2026-11-22.jsonl").read_bytes() == encode(third)
-    assert (store.path / "web2/2026-11-21.jsonl").read_bytes() == encode(other)
+    assert (store.path / "web1/2026-11-21.jsonl").read_bytes() == line_of(first) + line_of(second)
+    assert (store.path / "web1/2026-11-22.jsonl").read_bytes() == line_of(third)
+    assert (store.path / "web2/2026-11-21.jsonl").read_bytes() == line_of(other)
 
 
 def test_a_line_that_can_be_stored_as_it_came_is(store: Store) -> None:
     """The bytes that a sender made are the bytes on disk, unknown keys and their order included."""
-    line = encode(sample(0, interface(start=T0))._replace(extra={"z": 1, "a": 2}))
+    (one,) = completed([sample(0, interface())])
+    line = line_of(replace(one, extra=Unknown({"z": 1, "a": 2})))
     with store.writer() as writer:
         writer.append([decode(line)])
     assert line == (store.path / "web1/2026-11-21.jsonl").read_bytes()
@@ -337,7 +339,7 @@ def test_a_disk_that_runs_full_at_any_byte_keeps_what_was_acknowledged(store: St
     with store.writer(disk) as writer:
         writer.append(at(0))
         before = path.read_bytes()
-        length = 2 * len(encode(writer.latest["web1"]))
+        length = 2 * len(line_of(writer.latest["web1"]))
         for room in range(length):
             disk.room = room
             with pytest.raises(StoreFull, match=f"^no space left to store samples in {store.path}/web1$"):
@@ -369,7 +371,7 @@ def test_a_failure_of_one_file_does_not_reach_the_others(store: Store) -> None:
     disk = FailingDisk()
     with store.writer(disk) as writer:
         writer.append(at(0))
-        disk.room = 2 * len(encode(writer.latest["web1"]))  # the first line and half of the second
+        disk.room = 2 * len(line_of(writer.latest["web1"]))  # the first line and half of the second
         with pytest.raises(StoreFull):
             writer.append(at(5) + at(10, server="web2"))
         disk.room = None

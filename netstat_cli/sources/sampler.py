@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 
-from netstat_cli.counters import complete
-from netstat_cli.model import Interface, Sample
+from netstat_cli.line.model import Interface, Moment, Sample
+from netstat_cli.line.topology import LOOPBACK, kind_of
 from netstat_cli.sources import Source
-from netstat_cli.times import now
-from netstat_cli.topology import LOOPBACK, kind_of
+from netstat_cli.times import SECOND, now
+from netstat_cli.traffic.tracker import RunTracker
 
 
 class Selection:
@@ -31,31 +31,53 @@ class Selection:
         return self._loopback or name in self._include or kind_of(interface) != LOOPBACK
 
 
+MAX_CLOCK_STEP = 1 * SECOND
+"""A wall clock that moved by more against the monotonic one was set: what it said before belongs to another run."""
+
+
 class Sampler:
     """Takes samples of one source, each completed from the one before."""
 
     def __init__(
-        self, source: Source, selection: Selection, server_id: str, hostname: str, interval: float | None = None
+        self,
+        source: Source,
+        selection: Selection,
+        server_id: str,
+        hostname: str,
+        interval: float | None = None,
+        wall: Callable[[], int] = now,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._selection = selection
         self._server_id = server_id
         self._hostname = hostname
         self._interval = interval
-        self._prev: Sample | None = None
-        self._prev_clock = 0.0
+        self._wall = wall
+        self._monotonic = monotonic
+        self._tracker = RunTracker()
+        self._taken_at = 0.0
         self._seq = 0
 
     def take(self) -> Sample:
-        """One sample, now. Raises SourceError."""
-        moment, clock = now(), time.monotonic()
-        interfaces = tuple([i for i in self._source.read() if i in self._selection])
-        known = (self._server_id, self._hostname, self._source.boot_id, self._seq, self._interval)
-        if self._prev is None:
-            sample = complete(Sample(moment, *known, 0.0, 0.0, interfaces), None)
-        else:
-            sample = complete(Sample(moment, *known, None, None, interfaces), self._prev, clock - self._prev_clock)
-        self._prev, self._prev_clock = sample, clock
+        """Take one sample, now. Raises SourceError."""
+        moment, clock = self._wall(), self._monotonic()
+        last, elapsed_s = self._tracker.last, clock - self._taken_at
+        rate = 0.0 if last is None else None
+        sample = Sample(
+            timestamp=Moment(moment),
+            server_id=self._server_id,
+            hostname=self._hostname,
+            boot_id=self._source.boot_id,
+            seq=self._seq,
+            interval=self._interval,
+            network_rx_bytes_per_sec=rate,
+            network_tx_bytes_per_sec=rate,
+            network_interfaces=tuple([i for i in self._source.read() if i in self._selection]),
+        )
+        is_set = last is not None and abs(moment - last.timestamp - elapsed_s * SECOND) > MAX_CLOCK_STEP
+        sample = self._tracker.complete(sample, elapsed_s, new_runs=is_set)
+        self._taken_at = clock
         self._seq += 1
         return sample
 

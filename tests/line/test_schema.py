@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from netstat_cli.collector.openapi import DESCRIPTION
+from netstat_cli.line.wire import encode
 from netstat_cli.store.check import verify
-from netstat_cli.wire import encode
 from tests.collector.conftest import Running
 from tests.given import interface, sample
 from tests.namespaces import MUST_RUN
