@@ -24,10 +24,11 @@ MUST_RUN = "NETCLI_TESTS_MUST_RUN"
 ETH_P_ALL = 3
 SIOCETHTOOL = 0x8946
 ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO = 0x17, 0x1F, 0x24  # linux/ethtool.h
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000  # linux/if_tun.h
 
 _RECEIVE = """
 import socket, sys
-listener = socket.create_server(("10.77.0.2", 7000))
+listener = socket.create_server((sys.argv[1], 7000))
 print("ready", flush=True)
 peer, _ = listener.accept()
 total = 0
@@ -37,8 +38,8 @@ print(total, flush=True)
 """
 _PUSH = """
 import socket, sys
-with socket.create_connection(("10.77.0.2", 7000)) as peer:
-    for _ in range(int(sys.argv[1])):
+with socket.create_connection((sys.argv[1], 7000)) as peer:
+    for _ in range(int(sys.argv[2])):
         peer.sendall(bytes(10_000))
 """
 
@@ -57,6 +58,14 @@ class Host:
     def run(self, *command: str) -> str:
         """What the command prints; fails if it does."""
         return subprocess.run(self.command(*command), check=True, capture_output=True, text=True).stdout
+
+    def add_link(self, *arguments: str) -> None:
+        """Make a device by `ip link add`; skips the test if this kernel was built without its driver."""
+        command = self.command("ip", "link", "add", *arguments)
+        made = subprocess.run(command, check=False, capture_output=True, text=True)
+        if "Unknown device type" in made.stderr:
+            pytest.skip(f"this kernel has no driver for `ip link add {' '.join(arguments)}`")
+        assert (0, "") == (made.returncode, made.stderr)
 
     def kernel_counters(self) -> dict[str, int]:
         """What iproute2 reads from the kernel of the device."""
@@ -108,6 +117,16 @@ def two_hosts() -> Iterator[tuple[Host, Host]]:
         _plug(one, other)
         _number((one, other))
         yield one, other
+
+
+@contextmanager
+def two_hosts_and_a_container() -> Iterator[tuple[Host, Host, Host]]:
+    """Two hosts, and one without a cable yet: a container to be plugged into either."""
+    with _hosts(3) as (one, other, container):
+        _plug(one, other)
+        _number((one, other))
+        container.run("ip", "link", "set", "lo", "up")
+        yield one, other, container
 
 
 class LossyCable:
@@ -185,14 +204,42 @@ def carry(one: str, other: str, share: float) -> list[list[int]]:
     return counts
 
 
-def push(sender: Host, receiver: Host, ten_kilobytes: int) -> int:
-    """Sends so many times 10,000 bytes over TCP; the bytes that arrived."""
+@contextmanager
+def tunnel(host: Host, local: str, remote: str) -> Iterator[None]:
+    """A tunnel made in user space, as VPNs make it: the device tun0, whose packets travel in UDP."""
+    if not os.path.exists("/dev/net/tun"):
+        pytest.skip("this kernel has no driver for tun")
+    command = host.command(sys.executable, __file__, "tunnel", "tun0", local, remote)
+    with program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert "ready\n" == process.stdout.readline()
+        yield
+
+
+def carry_in_udp(device: str, local: str, remote: str) -> None:
+    """Carries packets between a tun device and UDP port 7001 of another host, until standard input ends."""
+    tun = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH22x", device.encode(), IFF_TUN | IFF_NO_PI))
+    with selectors.DefaultSelector() as selector, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside:
+        outside.bind((local, 7001))
+        for source in (tun, outside, sys.stdin):
+            selector.register(source, selectors.EVENT_READ)
+        print("ready", flush=True)
+        while sys.stdin not in (ready := {key.fileobj for key, _ in selector.select()}):
+            if tun in ready:
+                outside.sendto(os.read(tun, 1 << 16), (remote, 7001))
+            if outside in ready:
+                os.write(tun, outside.recv(1 << 16))
+
+
+def push(sender: Host, receiver: Host, ten_kilobytes: int, address: str = "10.77.0.2") -> int:
+    """Sends so many times 10,000 bytes over TCP to an address of the receiver; the bytes that arrived."""
     with subprocess.Popen(
-        receiver.command(sys.executable, "-c", _RECEIVE), stdout=subprocess.PIPE, text=True
+        receiver.command(sys.executable, "-c", _RECEIVE, address), stdout=subprocess.PIPE, text=True
     ) as listener:
         assert listener.stdout is not None
         assert listener.stdout.readline() == "ready\n"
-        sender.run(sys.executable, "-c", _PUSH, str(ten_kilobytes))
+        sender.run(sys.executable, "-c", _PUSH, address, str(ten_kilobytes))
         return int(listener.stdout.readline())
 
 
@@ -202,3 +249,5 @@ if __name__ == "__main__":
             whole_frames(device)
         case ["carry", one, other, share]:
             print(json.dumps(carry(one, other, float(share))))
+        case ["tunnel", device, local, remote]:
+            carry_in_udp(device, local, remote)

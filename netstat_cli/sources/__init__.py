@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
-from netstat_cli.model import Interface
+from netstat_cli.line.model import Interface
 
 Warn = Callable[[str], None]
 """Told of what is odd but does not stop the reading, in one sentence."""
@@ -22,11 +22,11 @@ class Source(Protocol):
     """What changes with every boot of the machine; None where it cannot be known."""
 
     def read(self) -> list[Interface]:
-        """Every interface as it stands now, loopback included, `start` left open. Raises SourceError."""
+        """Read every interface as it stands now, loopback included, `start` left open. Raises SourceError."""
 
 
 def open_source(name: str, procfs: str, sysfs: str, warn: Warn) -> Source:
-    """The source of that name; `auto` is procfs on Linux and psutil elsewhere."""
+    """Open the source of that name; `auto` is procfs on Linux and psutil elsewhere."""
     if name == "auto":
         name = "procfs" if sys.platform == "linux" else "psutil"
     opener: Callable[[str, str, Warn], Source] = importlib.import_module(SOURCES[name]).open_source

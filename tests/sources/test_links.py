@@ -50,7 +50,20 @@ def test_kernel_and_sysfs_agree() -> None:
 @pytest.mark.parametrize("name", ["nosuch0", "💩0", "a-name-longer-than-any-interface-has", ""])
 def test_an_interface_that_went_away_is_unknown(name: str) -> None:
     """The kernel does not know a name: no number, and nothing says that it is down."""
-    assert (None, True) == KernelLinks().read(name)
+    assert ((None, True), None) == (KernelLinks().read(name), KernelLinks().driver(name))
+
+
+def test_the_driver_is_that_of_sysfs() -> None:
+    """Where sysfs names a driver too, as for hardware, the kernel's answer is the same; loopback has none."""
+    links = KernelLinks()
+    drivers = {path.parent.parent.name: path.resolve().name for path in Path("/sys/class/net").glob("*/device/driver")}
+    assert drivers == {name: links.driver(name) for name in drivers}
+    assert links.driver("lo") is None
+
+
+def test_a_sysfs_elsewhere_knows_no_driver() -> None:
+    """The kernel would answer for this namespace, and not for the one whose /sys is read."""
+    assert SysfsLinks("/host/sys").driver("eth0") is None
 
 
 @pytest.mark.parametrize(

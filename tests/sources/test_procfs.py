@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from netstat_cli.model import Interface
+from netstat_cli.line.model import Interface
 from netstat_cli.sources import open_source
-from netstat_cli.sources.procfs import REFRESH, ProcfsSource, parse_net_dev
+from netstat_cli.sources.checks import MAX_WARNINGS
+from netstat_cli.sources.procfs import COLUMNS, REFRESH, ProcfsSource, Row, parse_net_dev
+from tests.given import interface
 
 HEADER = (
     "Inter-|   Receive                                                |  Transmit\n"
@@ -27,37 +29,71 @@ a:b:c: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1
 ZEROS = " 0" * 16
 
 
+def row(name: str, values: str) -> Row:
+    """A row with these sixteen values."""
+    return Row(name, dict(zip(COLUMNS, map(int, values.split()), strict=True)))
+
+
+def test_the_columns() -> None:
+    """The sixteen columns have the names of the file's header, in its order."""
+    assert COLUMNS == (
+        *("rx_bytes", "rx_packets", "rx_errors", "rx_dropped"),
+        *("rx_fifo", "rx_frame", "rx_compressed", "rx_multicast"),
+        *("tx_bytes", "tx_packets", "tx_errors", "tx_dropped"),
+        *("tx_fifo", "tx_collisions", "tx_carrier", "tx_compressed"),
+    )
+
+
 def test_parse_net_dev() -> None:
-    """Each line is a name up to the last colon and sixteen columns, of which eight are kept: bytes, packets, errors and
-    drops, received and sent."""
+    """Each line is a name up to the last colon and sixteen columns."""
     assert parse_net_dev(HEADER + CAPTURE) == (
         [
-            ("lo", (3245, 3245, 30, 30, 0, 0, 0, 0)),
-            ("eth0", (75665022, 102866, 1667, 998, 1, 3, 2, 4)),
-            ("eth0:1", (1, 5, 2, 6, 3, 7, 4, 8)),
-            ("wlp3s0", (18446744073709551615, 8, 9, 7, 0, 0, 0, 0)),
-            ("💩0", (57750104, 0, 64, 0, 0, 0, 0, 0)),
-            ("a:b:c", (1, 1, 1, 1, 1, 1, 1, 1)),
+            row("lo", "3245 30 0 0 0 0 0 0 3245 30 0 0 0 0 0 0"),
+            row("eth0", "75665022 1667 1 2 7 7 7 7 102866 998 3 4 7 7 7 7"),
+            row("eth0:1", "1 2 3 4 0 0 0 0 5 6 7 8 0 0 0 0"),
+            row("wlp3s0", "18446744073709551615 9 0 0 0 0 0 0 8 7 0 0 0 0 0 0"),
+            row("💩0", "57750104 64 0 0 0 0 0 0 0 0 0 0 0 0 0 0"),
+            row("a:b:c", "1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
         ],
         [],
     )
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "trouble"),
     [
-        "eth0 no colon at all",
-        "eth0: 1 2 3",
-        "eth0:" + ZEROS + " 0",
-        "eth0:" + ZEROS[:-1] + "x",
-        "eth0:" + ZEROS[:-1] + "1.5",
-        ":" + ZEROS,
-        "eth0:",
+        ("eth0 no colon at all", "skipped a line that is not an interface's: 'eth0 no colon at all'"),
+        ("eth0: 1 2 3", "skipped 'eth0': it has 3 columns and not 16"),
+        ("eth0:", "skipped 'eth0': it has 0 columns and not 16"),
+        (f"eth0:{ZEROS[:-1]}x", "skipped 'eth0': a column is not a number"),
+        (f"eth0:{ZEROS[:-1]}1.5", "skipped 'eth0': a column is not a number"),
+        (f"eth0: {'9' * 5000} {ZEROS}", "skipped 'eth0': a column is not a number"),
+        (f":{ZEROS}", "skipped an interface without a name"),
+        (f"  :{ZEROS}", "skipped an interface without a name"),
+        (f"{'x' * 65}:{ZEROS}", f"skipped an interface whose name is longer than 64 characters: {'x' * 64!r}"),
+        (f"eth0: -1{ZEROS}", "skipped 'eth0': rx_bytes is negative"),
+        (f"eth0:{ZEROS[:-1]}18446744073709551616", "skipped 'eth0': tx_compressed is larger than 64 bits"),
+        (f"eth1: 5{ZEROS}", "skipped a second row of 'eth1'"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_told_and_skipped(line: str) -> None:
-    """A line that is not an interface's does not keep the others from being read; empty lines are nothing."""
-    assert parse_net_dev(f"{HEADER}{line}\n\n  eth1:{ZEROS}\n \n") == ([("eth1", (0,) * 8)], [line])
+def test_a_row_that_cannot_be_an_interface_is_left_out(line: str, trouble: str) -> None:
+    """One bad row is said in a sentence and does not keep the others from being read. Of two with one name the first
+    is kept. Empty lines are nothing."""
+    assert parse_net_dev(f"{HEADER}  eth1:{ZEROS}\n{line}\n\n  eth2:{ZEROS}\n \n") == (
+        [row("eth1", ZEROS), row("eth2", ZEROS)],
+        [trouble],
+    )
+
+
+def test_columns_of_a_later_kernel_are_passed_over() -> None:
+    """What stands after the sixteenth column does not keep the sixteen from being read, number or not."""
+    assert parse_net_dev(f"{HEADER}eth0:{ZEROS} 17 x\n") == ([row("eth0", ZEROS)], [])
+
+
+def test_limits_that_are_kept() -> None:
+    """A name of 64 characters and a counter of 64 bits are an interface's."""
+    name, most = "x" * 64, f"18446744073709551615{ZEROS[2:]}"
+    assert parse_net_dev(f"{HEADER}{name}: {most}\n") == ([row(name, most)], [])
 
 
 @pytest.mark.parametrize("text", ["", "Inter-|", HEADER])
@@ -111,18 +147,41 @@ def test_an_interface_whole(machine: Machine) -> None:
     machine.put("net/dev", f"{HEADER}eth0: 1 2 3 4 9 9 9 9 5 6 7 8 9 9 9 9\n")
     machine.link("eth0", ifindex="2\n", operstate="up\n", speed="1000\n", device="", type="1\n")
     source = machine.source()
-    assert source.read() == [Interface("eth0", 2, "physical", True, 1000, None, 1, 5, 2, 6, 3, 7, 4, 8)]
+    assert source.read() == [
+        Interface(
+            name="eth0",
+            ifindex=2,
+            kind="physical",
+            is_up=True,
+            speed_mbps=1000,
+            start=None,
+            rx_bytes=1,
+            rx_packets=2,
+            rx_errors=3,
+            rx_dropped=4,
+            tx_bytes=5,
+            tx_packets=6,
+            tx_errors=7,
+            tx_dropped=8,
+            rx_fifo=9,
+            rx_frame=9,
+            rx_compressed=9,
+            rx_multicast=9,
+            tx_fifo=9,
+            tx_collisions=9,
+            tx_carrier=9,
+            tx_compressed=9,
+        )
+    ]
     assert source.boot_id == "5f0c"
 
 
 def test_an_interface_that_sysfs_does_not_know(machine: Machine) -> None:
     """Without /sys there are still the counters: up, as far as anyone can tell, and the rest unknown."""
     machine.net_dev("eth0", "eth0:1", "💩0")
-    zeros = (0,) * 7
-    assert machine.source().read() == [
-        Interface(name, None, None, True, None, None, count, *zeros)
-        for count, name in enumerate(["eth0", "eth0:1", "💩0"], 1)
-    ]
+    names = ["eth0", "eth0:1", "💩0"]
+    expected = [interface(name, ifindex=None, kind=None, rx=count, tx=0) for count, name in enumerate(names, 1)]
+    assert expected == machine.source().read()
 
 
 def test_the_speed_of_an_interface_that_is_down_is_unknown(machine: Machine) -> None:
@@ -141,6 +200,24 @@ def test_a_missing_file_is_no_interfaces_and_one_warning(machine: Machine) -> No
     assert machine.warnings == [f"cannot read {path}: No such file or directory; no interfaces are reported"]
     machine.net_dev("eth0")
     assert [one.name for one in source.read()] == ["eth0"]
+
+
+def test_a_trouble_is_one_warning_though_its_numbers_change(machine: Machine) -> None:
+    """A row that is bad at each reading is told once; the reading after it is well, it is there."""
+    source = machine.source()
+    found = []
+    for value in (-1, -2, 3):
+        machine.put("net/dev", f"{HEADER}eth0: {value}{ZEROS[2:]}\neth1:{ZEROS}\n")
+        found.append([one.name for one in source.read()])
+    assert [["eth1"], ["eth1"], ["eth0", "eth1"]] == found
+    assert [f"{machine.proc}/net/dev: skipped 'eth0': rx_bytes is negative"] == machine.warnings
+
+
+def test_warnings_have_an_end(machine: Machine) -> None:
+    """A file that is other nonsense at each reading is told so many times and no more."""
+    machine.put("net/dev", HEADER + "".join(f"nonsense {number}\n" for number in range(MAX_WARNINGS + 9)))
+    machine.source().read()
+    assert MAX_WARNINGS == len(machine.warnings)
 
 
 def test_a_malformed_line_is_one_warning(machine: Machine) -> None:
@@ -219,6 +296,19 @@ def test_of_a_veth_pair_the_younger_stands_on_the_older(machine: Machine) -> Non
     found = [(one.name, one.kind, one.lower) for one in machine.source().read()]
     veths = [("veth0", "veth", ()), ("veth1", "veth", ("veth0",)), ("veth2", "veth", ())]
     assert found == [*veths, ("eth0", "physical", ())]
+
+
+def test_the_ports_of_a_switch_chip_stand_on_their_conduit(machine: Machine) -> None:
+    """A port is told by its driver's word, its conduit by a link, or, in older kernels, by number. One whose conduit is
+    not there stands on nothing."""
+    machine.net_dev("eth0", "lan1", "lan2", "lan3")
+    machine.link("eth0", ifindex="2", iflink="2", device="")
+    machine.link("lan1", ifindex="3", iflink="2", device="", uevent="DEVTYPE=dsa\nINTERFACE=lan1", lower_eth0="")
+    machine.link("lan2", ifindex="4", iflink="2", device="", uevent="DEVTYPE=dsa", phys_port_name="p1")
+    machine.link("lan3", ifindex="5", iflink="9", device="", uevent="DEVTYPE=dsa")
+    found = [(one.name, one.kind, one.lower) for one in machine.source().read()]
+    ports = [("lan1", "dsa", ("eth0",)), ("lan2", "dsa", ("eth0",)), ("lan3", "dsa", ())]
+    assert [("eth0", "physical", ()), *ports] == found
 
 
 def test_this_machine(machine: Machine) -> None:

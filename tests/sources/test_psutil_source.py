@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 
-from netstat_cli.model import Interface
+from netstat_cli.line.model import Interface
 from netstat_cli.sources import open_source
+from netstat_cli.sources.psutil_source import COUNTERS
 
 
 def read(name: str) -> dict[str, Interface]:
@@ -25,10 +27,10 @@ def test_both_sources_see_the_same_interfaces() -> None:
 def test_both_sources_count_alike() -> None:
     """Read between two readings of /proc/net/dev, every counter of psutil lies between theirs."""
     before, between, after = read("procfs"), read("psutil"), read("procfs")
-    counters = slice(Interface._fields.index("rx_bytes"), Interface._fields.index("tx_dropped") + 1)
     for name, one in between.items():
-        low, high = before[name][counters], after[name][counters]
-        assert all(least <= value <= most for least, value, most in zip(low, one[counters], high, strict=True))
+        for counter in COUNTERS:
+            least, value, most = (getattr(it, counter) for it in (before[name], one, after[name]))
+            assert least <= value <= most
 
 
 def test_what_psutil_does_not_know_is_left_open() -> None:
@@ -42,3 +44,19 @@ def test_the_boot_id_is_that_of_proc(tmp_path: Path) -> None:
     """On Linux the boot id is known, elsewhere it is not."""
     ids = [open_source("psutil", procfs, "/sys", pytest.fail).boot_id for procfs in ("/proc", str(tmp_path))]
     assert [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), None] == ids
+
+
+def test_what_cannot_be_an_interface_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counters below zero or over 64 bits, as a driver's fault makes them, and names that no line takes, are told once;
+    the other interfaces are read."""
+    io = psutil.net_io_counters()._replace(bytes_recv=1, packets_sent=1)
+    broken = {"eth0": io, "eth1": io._replace(bytes_recv=-1), "eth2": io._replace(packets_sent=1 << 64), "x" * 65: io}
+    monkeypatch.setattr(psutil, "net_io_counters", lambda **_: broken)
+    warnings: list[str] = []
+    source = open_source("psutil", "/proc", "/sys", warnings.append)
+    assert [["eth0"], ["eth0"]] == [[one.name for one in source.read()] for _ in range(2)]
+    assert [
+        "psutil: skipped 'eth1': rx_bytes is negative",
+        "psutil: skipped 'eth2': tx_packets is larger than 64 bits",
+        f"psutil: skipped an interface whose name is longer than 64 characters: {'x' * 64!r}",
+    ] == warnings

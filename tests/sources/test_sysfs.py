@@ -11,7 +11,7 @@ from netstat_cli.sources.sysfs import NO_FACTS, Facts, read_facts, read_number, 
 LINK, FOLDER = object(), object()
 
 
-def facts_of(root: Path, files: dict[str, object], ifindex: int | None = 2) -> Facts:
+def facts_of(root: Path, files: dict[str, object], ifindex: int | None = 2, driver: str | None = None) -> Facts:
     """What is read of an eth0 that has these files, links and folders."""
     folder = root / "class/net/eth0"
     folder.mkdir(parents=True)
@@ -24,7 +24,7 @@ def facts_of(root: Path, files: dict[str, object], ifindex: int | None = 2) -> F
             (folder / name).symlink_to(content)
         else:
             (folder / name).write_text(f"{content}\n")
-    return read_facts(str(root), "eth0", ifindex)
+    return read_facts(str(root), "eth0", ifindex, driver)
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,61 @@ def facts_of(root: Path, files: dict[str, object], ifindex: int | None = 2) -> F
         pytest.param({"iflink": 2}, "virtual", id="linked to itself"),
         pytest.param({"iflink": 0}, "virtual", id="tunnel without a device below"),
         pytest.param({}, "virtual", id="nothing told"),
+        pytest.param({"type": 1, "device": LINK, "uevent": "DEVTYPE=dsa"}, "dsa", id="a switch chip's port"),
+        pytest.param({"type": 1, "device": LINK, "phys_port_name": "p0"}, "physical", id="a card's port"),
+        pytest.param({"type": 1, "device": LINK, "phys_port_name": ""}, "physical", id="a card's only port"),
+        pytest.param({"type": 1, "device": LINK, "phys_port_name": "pf0vf3"}, "representor", id="for a function"),
+        pytest.param({"type": 1, "device": LINK, "phys_port_name": "c1pf0sf88"}, "representor", id="for a subfunction"),
+        pytest.param({"type": 803, "phy80211": LINK}, "monitor", id="a radio that listens"),
+        pytest.param({"type": 824}, "monitor", id="nlmon"),
+        pytest.param({"type": 778, "iflink": 9}, "gre", id="gre, bound to a device"),
+        pytest.param({"type": 768, "iflink": 0}, "ipip", id="ipip"),
+        pytest.param({"type": 769}, "ip6tnl", id="ip6tnl"),
+        pytest.param({"type": 776, "iflink": 9}, "sit", id="sit"),
+        pytest.param({"type": 65534}, "tun", id="no link layer"),
+        pytest.param({"type": 65534, "uevent": "DEVTYPE=wireguard"}, "wireguard", id="no link layer, but a word"),
+        pytest.param({"type": 1, "uevent": "DEVTYPE=vxlan", "iflink": 9}, "vxlan", id="vxlan, bound to a device"),
+        pytest.param({"type": 1, "uevent": "DEVTYPE=geneve"}, "geneve", id="geneve"),
+        pytest.param({"type": 519, "device": LINK, "uevent": "DEVTYPE=wwan"}, "physical", id="a modem"),
     ],
 )
 def test_kind(tmp_path: Path, files: dict[str, object], kind: str) -> None:
     """The kind is told by what sysfs holds, most certain sign first."""
     assert kind == facts_of(tmp_path, {"ifindex": 2} | files).kind
+
+
+@pytest.mark.parametrize(
+    ("driver", "files", "kind"),
+    [
+        pytest.param("macvlan", {"iflink": 9}, "macvlan", id="what looks like a veth"),
+        pytest.param("veth", {"iflink": 9}, "veth", id="a veth"),
+        pytest.param("gretap", {"type": 1, "iflink": 9}, "gretap", id="a tunnel of Ethernet frames"),
+        pytest.param("vti", {"type": 768}, "vti", id="more exact than the type"),
+        pytest.param("dummy", {"iflink": 2}, "dummy", id="nothing at its other end"),
+        pytest.param("virtio_net", {"device": LINK, "iflink": 2}, "physical", id="hardware"),
+        pytest.param("802.1Q VLAN Support", {"uevent": "DEVTYPE=vlan", "iflink": 9}, "vlan", id="a word of uevent"),
+        pytest.param("of the future", {"iflink": 9}, "virtual", id="no kind that is known"),
+        pytest.param("of the future", {"type": 65534}, "tun", id="no kind that is known, but a type"),
+    ],
+)
+def test_kind_by_the_driver(tmp_path: Path, driver: str, files: dict[str, object], kind: str) -> None:
+    """Where sysfs has no word for it, the driver's name tells the kind, if it is one that is known."""
+    assert kind == facts_of(tmp_path, {"ifindex": 2} | files, driver=driver).kind
+
+
+def test_kind_by_the_name(tmp_path: Path) -> None:
+    """Where nothing else tells it, as in an older kernel, a name that the kernel gave tells the kind; a name that looks
+    like one of hardware, or that a user chose, does not."""
+    for name in ("gretap0", "dummy0", "eth0", "wlan0", "mine"):
+        (tmp_path / "class/net" / name).mkdir(parents=True)
+    kinds = {path.name: read_facts(str(tmp_path), path.name, 2).kind for path in (tmp_path / "class/net").iterdir()}
+    unknown = dict.fromkeys(["eth0", "wlan0", "mine"], "virtual")
+    assert {"gretap0": "gretap", "dummy0": "dummy", **unknown} == kinds
+
+
+def test_the_driver_is_the_interfaces_own_in_any_sysfs(tmp_path: Path) -> None:
+    """The kernel answers for this namespace, so its word stays where sysfs is that of another one."""
+    assert NO_FACTS._replace(kind="veth") == facts_of(tmp_path, {"ifindex": 7, "device": LINK}, driver="veth")
 
 
 @pytest.mark.parametrize(
