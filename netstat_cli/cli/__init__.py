@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 
 from netstat_cli import __version__
+from netstat_cli.cli import streams
 from netstat_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, NetcliError
+
+EXIT_TERMINATED = 143  # 128 + SIGTERM
 
 COMMANDS = {
     "collect": "Read this machine's interface counters, one JSON line a sample.",
@@ -65,13 +69,13 @@ def _reader_may_leave() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        _abandon_stdout()
+        streams.abandon_stdout()
         raise click.exceptions.Exit(0) from None
 
 
 @click.command(
     cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "NETCLI", "max_content_width": 100},
+    context_settings={"help_option_names": ["--help", "-h"], "auto_envvar_prefix": "NETCLI", "max_content_width": 100},
     epilog="Start with `netcli demo`. Data goes to stdout, messages to stderr; every command has its own --help.",
 )
 @click.version_option(__version__, prog_name="netcli")
@@ -81,8 +85,10 @@ def netcli() -> None:
 
 def main() -> None:
     """The console script."""
-    if sys.stdout is None:  # closed by whoever started this
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    streams.take_over()
+    _forget_flags_of_the_environment()
+    if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _end)  # the kernel keeps it from a process 1 that does not ask for it
     sys.exit(_run())
 
 
@@ -92,16 +98,30 @@ def _run() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except streams.CannotWrite as error:
+        streams.abandon_stdout()
+        _say(error.message, error.hint)
+        return error.exit_code
     except NetcliError as error:
         _say(error.message, error.hint)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except OSError as error:
-        _abandon_stdout()
         _say(f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror or error}", None)
         return EXIT_FAILED
     return result if isinstance(result, int) else 0
+
+
+def _forget_flags_of_the_environment() -> None:
+    """Drop $NETCLI_VERSION, $NETCLI_HELP, $NETCLI_SEND_HELP: an option that answers and ends is for the command line,
+    and a variable of that name says something else, as in an image of a container."""
+    for name in [name for name in os.environ if name.startswith("NETCLI_") and name.endswith(("_HELP", "_VERSION"))]:
+        del os.environ[name]
+
+
+def _end(*_: object) -> None:
+    sys.exit(EXIT_TERMINATED)
 
 
 def _wants_color() -> bool | None:
@@ -111,12 +131,8 @@ def _wants_color() -> bool | None:
     return True if os.environ.get("FORCE_COLOR") else None
 
 
-def _abandon_stdout() -> None:
-    """What is still to be written would fail again when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _say(message: str, hint: str | None) -> None:
     from netstat_cli.render.text import printable
 
-    click.echo(f"netcli: {printable(message)}" + (f"\n  {printable(hint)}" if hint else ""), err=True)
+    with suppress(OSError, ValueError):  # the exit code says it too
+        click.echo(f"netcli: {printable(message)}" + (f"\n  {printable(hint)}" if hint else ""), err=True)

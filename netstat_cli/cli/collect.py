@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
 import click
 
-from netstat_cli.cli.options import DURATION, SERVER_ID, data_dir, data_option, this_host, warn
+from netstat_cli.cli.options import DURATION, SERVER_ID, absolute, data_dir, data_option, this_host, warn
 from netstat_cli.cli.peer import Credentials, peer_options
-from netstat_cli.model import Sample
-from netstat_cli.sampler import Sampler, Selection, ticks
+from netstat_cli.cli.signals import Stop, stop_when_terminated
+from netstat_cli.errors import StoreError
+from netstat_cli.line.model import Sample
+from netstat_cli.line.wire import decode, encode
 from netstat_cli.sources import open_source
+from netstat_cli.sources.sampler import Sampler, Selection, ticks
 from netstat_cli.times import SECOND
-from netstat_cli.wire import encode
 
 SHORTEST_INTERVAL = 10
 Sink = Callable[[Sample], None]
@@ -81,7 +81,7 @@ def command(
         hostname,
         seconds,
     )
-    stopped = _until_terminated()
+    stopped = stop_when_terminated()
     with ExitStack() as stack:
         if store:
             sink = _store(stack, data_dir(data))
@@ -97,7 +97,7 @@ def command(
 
 
 def _print(sample: Sample) -> None:
-    sys.stdout.buffer.write(encode(sample))
+    sys.stdout.buffer.write(encode(sample) + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -105,11 +105,37 @@ def _store(stack: ExitStack, data: str) -> Sink:
     from netstat_cli.store.writer import Writer
 
     writer = stack.enter_context(Writer(data, "netcli collect --store", warn))
+    sink = KeepSampling(lambda sample: writer.append([decode(encode(sample))]))  # the one way in
+    stack.callback(sink.end)
+    return sink
 
-    def store(sample: Sample) -> None:
-        writer.append([sample])
 
-    return store
+class KeepSampling:
+    """A sink that outlives trouble of its disk: the counters go on, so the next sample that fits bridges the hole."""
+
+    def __init__(self, sink: Callable[[Sample], object]) -> None:
+        self._sink = sink
+        self._missing = 0
+        self._error: StoreError | None = None
+
+    def __call__(self, sample: Sample) -> None:
+        """Hand on the sample; what goes wrong is told when it begins and when it is over."""
+        try:
+            self._sink(sample)
+        except StoreError as error:
+            if self._error is None:
+                warn(f"{error.message}; sampling goes on, and the next sample that can be stored bridges the hole")
+            self._error = error
+            self._missing += 1
+        else:
+            if self._error is not None:
+                warn(f"samples are stored again; {self._missing} are missing, their traffic is not")
+            self._error, self._missing = None, 0
+
+    def end(self) -> None:
+        """Raise what kept the last samples from being stored."""
+        if self._error is not None and sys.exception() is None:
+            raise self._error
 
 
 def _send(
@@ -119,18 +145,13 @@ def _send(
     folder: str | None,
     most: str,
     drop_oldest: bool,
-    stopped: threading.Event,
+    stopped: Stop,
 ) -> Sink:
-    from netstat_cli.cli.send import Delivery, spool_folder
+    from netstat_cli.cli.delivery import Delivery, spool_folder, spools_left_behind
     from netstat_cli.transport.client import Client
 
-    client = Client(peer, credentials.session())
-    delivery = Delivery(client, folder or spool_folder(peer), most, drop_oldest, wait=False, stopped=stopped)
+    client = Client(peer, credentials.session(peer))
+    chosen = absolute(folder) if folder else spool_folder()
+    left_behind = [] if folder else spools_left_behind(chosen)
+    delivery = Delivery(client, chosen, most, drop_oldest, stopped=stopped, goes_on=True, left_behind=left_behind)
     return stack.enter_context(delivery).put
-
-
-def _until_terminated() -> threading.Event:
-    """Set by SIGTERM, which ends the series of samples; what was taken is still delivered."""
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    return stopped

@@ -8,13 +8,14 @@ import threading
 import click
 
 from netstat_cli.cli import netcli
+from netstat_cli.cli.delivery import Delivery
 from netstat_cli.cli.options import this_host, warn
-from netstat_cli.cli.send import Delivery
-from netstat_cli.collector.live import Live, Thresholds
+from netstat_cli.collector.live import Live
 from netstat_cli.collector.routes import Collector
 from netstat_cli.collector.server import Address, Server, serve_in_thread
-from netstat_cli.sampler import Sampler, Selection, ticks
 from netstat_cli.sources import open_source
+from netstat_cli.sources.sampler import Sampler, Selection, ticks
+from netstat_cli.status import Thresholds
 from netstat_cli.store.layout import days
 from netstat_cli.store.writer import Writer
 from netstat_cli.times import now
@@ -45,7 +46,7 @@ def command() -> None:
     server_id, hostname = this_host()
     with Writer(data, "netcli demo", warn) as writer:
         collector = Collector(data, writer, Live(writer.latest, now()), Thresholds())
-        server = Server(Address("127.0.0.1", 0), collector, warn)
+        server = Server(Address("127.0.0.1", 0), collector)
         finish = serve_in_thread(server)
         click.echo(f"collector  {server.url}, storing in {data}")
         click.echo(f"samples    {SAMPLES} of this machine's interfaces, one each {INTERVAL}s, sent over HTTP …")

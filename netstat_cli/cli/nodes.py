@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+from inspect import signature
 from typing import Any, NamedTuple
 
 import click
-from tabulate import tabulate
+import tabulate
+from msgspec.structs import asdict
 
-from netstat_cli.cli.options import SERVER_ID, data_option, json_option
+from netstat_cli.cli.options import SERVER_ID, data_option, json_option, speaks_utf8
 from netstat_cli.cli.peer import Credentials, from_option
 from netstat_cli.cli.reading import open_reader
-from netstat_cli.collector.live import Thresholds, ago
-from netstat_cli.model import Interface, Sample
-from netstat_cli.reader import Reader
+from netstat_cli.line.model import Interface, Sample
+from netstat_cli.line.topology import kind_of, role_in_total, uplinks
+from netstat_cli.reader import Newest, Reader
 from netstat_cli.render.spark import sparkline
 from netstat_cli.render.text import printable
 from netstat_cli.render.units import Units, format_amount, format_megabytes
-from netstat_cli.series import Series, equal_edges
-from netstat_cli.times import HOUR, format_timestamp, now
-from netstat_cli.topology import kind_of, standing, uplinks
+from netstat_cli.status import ago
+from netstat_cli.times import HOUR, format_duration, format_timestamp, now
+from netstat_cli.traffic.series import Series, equal_edges
 
 SPARK_WIDTH = 20
 
@@ -30,6 +32,7 @@ class Node(NamedTuple):
     sample: Sample
     status: str
     silence: int
+    ahead: int
     hour: Series
 
 
@@ -41,7 +44,8 @@ class Node(NamedTuple):
 def command(node: str | None, as_json: bool, peer: str | None, data: str | None, credentials: Credentials) -> None:
     """Show every node with its status, rates and last hour; or the interfaces of one NODE, and which of them count.
 
-    A node is online when its last sample is less than a minute old, offline after two.
+    A node is online while its last sample is less than three of its intervals old (at least a minute), offline after
+    six.
 
     \b
       netcli nodes
@@ -49,18 +53,22 @@ def command(node: str | None, as_json: bool, peer: str | None, data: str | None,
     """
     reader = open_reader(data, node, peer, credentials)
     at = now()
-    latest = reader.latest()
     if node is not None:
-        for sample in latest:
+        for sample in reader.latest():
             show_interfaces(reader, sample, at, as_json)
         return
-    nodes = [_node(reader, sample, at) for sample in latest]
+    nodes = [_node(reader, newest, at) for newest in reader.newest(at)]
     if as_json:
         click.echo(json.dumps([_node_json(one, at) for one in nodes], indent=2))
         return
     click.echo(nodes_table(nodes))
     click.echo()
     click.echo(totals_line(nodes))
+    for one in nodes:
+        if one.ahead:
+            click.echo(
+                f"{one.sample.server_id}: clock ahead by {format_duration(one.ahead)}; its samples are set aside"
+            )
 
 
 def nodes_table(nodes: list[Node]) -> str:
@@ -72,14 +80,14 @@ def nodes_table(nodes: list[Node]) -> str:
             ago(one.silence),
             format_megabytes(one.sample.network_rx_bytes_per_sec if one.status != "offline" else None),
             format_megabytes(one.sample.network_tx_bytes_per_sec if one.status != "offline" else None),
-            *_faults(uplinks(one.sample.interfaces or ())),
+            *_faults(uplinks(one.sample.interfaces)),
             glyphs(one.hour),
         ]
         for one in nodes
     ]
     headers = ["node", "status", "last seen", "rx MB/s", "tx MB/s", "errors", "drops", "last hour"]
     align = ("left", "left", "right", "right", "right", "right", "right", "left")
-    return tabulate(rows, headers, tablefmt="simple", colalign=align, disable_numparse=True, preserve_whitespace=True)
+    return _table(rows, headers, align)
 
 
 def totals_line(nodes: list[Node]) -> str:
@@ -97,8 +105,8 @@ def totals_line(nodes: list[Node]) -> str:
 
 def show_interfaces(reader: Reader, sample: Sample, at: int, as_json: bool) -> None:
     """The interfaces of one node."""
-    found = sample.interfaces or ()
-    counted = uplinks(found)
+    found = sample.interfaces
+    counted = {one.name for one in uplinks(found)}
     edges = _last_hour(reader, sample.server_id, at)
     hours = [reader.series(sample.server_id, one.name, edges) for one in found]
     if as_json:
@@ -117,7 +125,7 @@ def show_interfaces(reader: Reader, sample: Sample, at: int, as_json: bool) -> N
             format_amount(one.tx_bytes, Units.SI),
             *_faults([one]),
             glyphs(hour),
-            printable(standing(one, counted)),
+            printable(role_in_total(one, counted)),
         ]
         for one, hour in zip(found, hours, strict=True)
     ]
@@ -134,21 +142,29 @@ def show_interfaces(reader: Reader, sample: Sample, at: int, as_json: bool) -> N
         "in total",
     ]
     align = ("left", "left", *["right"] * 6, "left", "left")
-    click.echo(
-        tabulate(rows, headers, tablefmt="simple", colalign=align, disable_numparse=True, preserve_whitespace=True)
-    )
+    click.echo(_table(rows, headers, align))
+
+
+def _table(rows: list[list[str]], headers: list[str], align: tuple[str, ...]) -> str:
+    """Columns that line up. Blanks count, because in a sparkline they are gaps; tabulate is asked for that since 0.10,
+    and looked for a constant of its own before."""
+    asked = "preserve_whitespace" in signature(tabulate.tabulate).parameters
+    more: dict[str, Any] = {"preserve_whitespace": True} if asked else {}
+    tabulate.PRESERVE_WHITESPACE = True
+    return tabulate.tabulate(rows, headers, tablefmt="simple", colalign=align, disable_numparse=True, **more)
 
 
 def glyphs(hour: Series) -> str:
     """Both directions together, in one line."""
     values = [sum(bucket.rates) if bucket.known else None for bucket in hour.buckets]
-    return sparkline(values, max((value for value in values if value is not None), default=0.0))[0]
+    top = max((value for value in values if value is not None), default=0.0)
+    return sparkline(values, top, ascii_only=not speaks_utf8())[0]
 
 
-def _node(reader: Reader, sample: Sample, at: int) -> Node:
-    silence = max(0, at - sample.timestamp)
-    hour = reader.series(sample.server_id, None, _last_hour(reader, sample.server_id, at))
-    return Node(sample, Thresholds().status(silence), silence, hour)
+def _node(reader: Reader, newest: Newest, at: int) -> Node:
+    server_id = newest.sample.server_id
+    hour = reader.series(server_id, None, _last_hour(reader, server_id, at))
+    return Node(newest.sample, newest.status, newest.silence, newest.ahead, hour)
 
 
 def _last_hour(reader: Reader, server_id: str, at: int) -> list[int]:
@@ -172,21 +188,22 @@ def _node_json(one: Node, at: int) -> dict[str, Any]:
         "status": one.status,
         "last_seen": ago(one.silence),
         "last_seen_timestamp": (at - one.silence) / 1000,
+        "clock_ahead_seconds": one.ahead / 1000 if one.ahead else None,
         "network_rx_bytes_per_sec": sample.network_rx_bytes_per_sec,
         "network_tx_bytes_per_sec": sample.network_tx_bytes_per_sec,
-        "network_interfaces": [interface.name for interface in sample.interfaces or ()],
+        "network_interfaces": [interface.name for interface in sample.interfaces],
         "last_hour": {"rx_bytes": one.hour.total.rx_bytes, "tx_bytes": one.hour.total.tx_bytes},
     }
 
 
-def _interface_json(one: Interface, counted: list[Interface], hour: Series) -> dict[str, Any]:
-    described = {key: value for key, value in one._asdict().items() if key not in ("extra", "start")}
+def _interface_json(one: Interface, counted: set[str], hour: Series) -> dict[str, Any]:
+    described = {key: value for key, value in asdict(one).items() if key not in ("extra", "start")}
     return {
         **described,
         "kind": kind_of(one),
         "start": format_timestamp(one.start) if one.start is not None else None,
-        "counts": one in counted,
-        "why": standing(one, counted),
+        "counts": one.name in counted,
+        "why": role_in_total(one, counted),
         "current_rx_bytes_per_sec": hour.current and hour.current[0],
         "current_tx_bytes_per_sec": hour.current and hour.current[1],
         "last_hour": {"rx_bytes": hour.total.rx_bytes, "tx_bytes": hour.total.tx_bytes},

@@ -6,14 +6,15 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
 
 from netstat_cli.errors import UsageProblem
+from netstat_cli.line.wire import is_server_id, to_server_id
 from netstat_cli.render.text import printable
 from netstat_cli.times import parse_duration
-from netstat_cli.wire import is_server_id, to_server_id
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,20 +71,37 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON: bytes and seconds, never scaled.")(command)
 
 
-def data_dir(chosen: str | None) -> str:
-    """The folder of the store: as chosen, by option or environment, else systemd's, else the user's state folder."""
-    if chosen := chosen or os.environ.get("NETCLI_DATA"):
-        return chosen
-    if systemd := os.environ.get("STATE_DIRECTORY"):
-        return systemd.split(":")[0]
-    base = os.environ.get("XDG_STATE_HOME", "")
-    return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.local/state"), "netcli")
+def data_dir(chosen: str | None, option: str = "--data") -> str:
+    """Return the folder of the store, absolute: as chosen, by option or environment, else systemd's, else the user's
+    state folder. Raises UsageProblem, which names the option to choose it with, where there is none of these."""
+    if folder := chosen or os.environ.get("NETCLI_DATA") or os.environ.get("STATE_DIRECTORY", "").split(":")[0]:
+        return absolute(folder)
+    if os.path.isabs(base := os.environ.get("XDG_STATE_HOME", "")):
+        return os.path.join(base, "netcli")
+    folder = os.path.expanduser("~/.local/state/netcli")
+    if not os.path.isabs(folder) or os.environ.get("HOME") == "":
+        hint = f"name a folder with {option} DIR, or set $HOME"
+        raise UsageProblem("there is no folder to keep things in: this user has no home", hint=hint)
+    return folder
+
+
+def absolute(folder: str) -> str:
+    """Return a folder's path from the root, so that it means the same wherever it is used. Raises UsageProblem."""
+    try:
+        return os.path.abspath(folder)
+    except OSError as error:
+        raise UsageProblem(f"cannot tell where {folder} is: the current folder is gone") from error
 
 
 def this_host() -> tuple[str, str]:
-    """This machine's server id and host name."""
-    hostname = platform.node()
+    """Return this machine's server id and host name. Bytes of it that are no UTF-8 become U+FFFD."""
+    hostname = os.fsencode(platform.node()).decode(errors="replace")
     return to_server_id(hostname), hostname
+
+
+def speaks_utf8() -> bool:
+    """Tell whether stdout can show every glyph."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def terminal_width() -> int:
@@ -98,5 +116,6 @@ def terminal_width() -> int:
 
 
 def warn(message: str) -> None:
-    """Says something on stderr that is not the result."""
-    click.echo(f"netcli: {printable(message)}", err=True)
+    """Say something on stderr that is not the result; a stderr that cannot be written stops nothing."""
+    with suppress(OSError, ValueError):
+        click.echo(f"netcli: {printable(message)}", err=True)

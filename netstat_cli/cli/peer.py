@@ -25,21 +25,39 @@ class Credentials(NamedTuple):
     client_cert: str | None
     client_key: str | None
 
-    def session(self) -> requests.Session:
-        """A session that bears them. Raises UsageProblem for a file that cannot be read."""
-        import requests
+    def session(self, peer: str) -> requests.Session:
+        """Make a session for a peer that bears them and nothing else: no password of ~/.netrc, no proxy for loopback.
+        Raises UsageProblem for an address that is none and a file that cannot be read."""
+        from netstat_cli.transport.exchange import is_direct, new_session, peer_url
 
-        session = requests.Session()
+        url = peer_url(peer)
+        session = new_session({} if is_direct(url) else _environment_proxies(url))
         if (path := self.token_file or systemd_credential("token")) is not None:
             session.headers["Authorization"] = f"Bearer {read_tokens(path)[0]}"
         for needed in (self.ca_cert, self.client_cert, self.client_key):
             if needed is not None and not os.access(needed, os.R_OK):
                 raise UsageProblem(f"cannot read {needed}")
-        if self.ca_cert is not None:
-            session.verify = self.ca_cert
+        session.verify = self.ca_cert or (url.startswith("https:") and _environment_authorities()) or True
         if self.client_cert is not None:
             session.cert = (self.client_cert, self.client_key) if self.client_key else self.client_cert
         return session
+
+
+def _environment_proxies(url: str) -> dict[str, str]:
+    """$http_proxy, $https_proxy and $all_proxy, unless $no_proxy exempts the host."""
+    from requests.utils import get_environ_proxies
+
+    return get_environ_proxies(url)
+
+
+def _environment_authorities() -> str | None:
+    """The file of $REQUESTS_CA_BUNDLE or $CURL_CA_BUNDLE, where no --ca-cert says whom to trust."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if path := os.environ.get(name):
+            if not os.access(path, os.R_OK):
+                raise UsageProblem(f"cannot read {path}, which ${name} names", hint="give --ca-cert FILE")
+            return path
+    return None
 
 
 def from_option(command: F) -> F:

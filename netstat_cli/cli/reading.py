@@ -12,13 +12,13 @@ import click
 
 from netstat_cli.cli.options import data_dir, warn
 from netstat_cli.cli.peer import Credentials
-from netstat_cli.counters import complete
 from netstat_cli.errors import InvalidSample, NetcliError, NothingStored
-from netstat_cli.model import Sample
+from netstat_cli.line.model import Sample
+from netstat_cli.line.wire import decode
 from netstat_cli.reader import HistoryReader, Reader, store_reader
 from netstat_cli.store.history import history_of
+from netstat_cli.store.writer import MAX_AHEAD
 from netstat_cli.times import HOUR, format_timestamp, now, parse_when
-from netstat_cli.wire import decode
 
 
 def open_reader(
@@ -32,20 +32,25 @@ def open_reader(
     if peer:
         from netstat_cli.transport.remote import RemoteReader
 
-        return RemoteReader(peer, server, credentials.session())
-    return store_reader(data_dir(data), server)
+        return RemoteReader(peer, server, credentials.session(peer))
+    return store_reader(data_dir(data), now(), server)
 
 
 def files_reader(files: Iterable[IO[bytes]], server: str | None) -> HistoryReader:
     """Reads sample lines from files and pipes. A line that is no sample is told and left out. Raises NothingStored."""
-    by_server: dict[str, dict[int, Sample]] = {}
+    by_server: dict[str, list[Sample]] = {}
+    horizon, ahead = now() + MAX_AHEAD, 0
     for file in files:
         for sample in _samples(file):
-            if server is None or sample.server_id == server:
-                by_server.setdefault(sample.server_id, {}).setdefault(sample.timestamp, sample)
+            if sample.timestamp > horizon:
+                ahead += 1
+            elif server is None or sample.server_id == server:
+                by_server.setdefault(sample.server_id, []).append(sample)
+    if ahead:
+        warn(f"left out {ahead} samples that are ahead of this machine's clock")
     if not by_server:
         raise NothingStored("no samples" + (f" of {server!r}" if server else "") + " in what was given")
-    histories = {name: history_of(name, list(_completed(by_server[name]))) for name in sorted(by_server)}
+    histories = {name: history_of(name, by_server[name]) for name in sorted(by_server)}
     return HistoryReader({name: partial(histories.get, name) for name in histories})  # type: ignore[misc]
 
 
@@ -93,10 +98,3 @@ def _text(file: IO[bytes]) -> Iterable[bytes]:
 
         return gzip.open(file)
     return file
-
-
-def _completed(by_time: dict[int, Sample]) -> Iterator[Sample]:
-    before: Sample | None = None
-    for moment in sorted(by_time):
-        before = complete(by_time[moment], before)
-        yield before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from typing import IO, Any, NamedTuple
 
@@ -14,6 +13,7 @@ from netstat_cli.cli.options import (
     SERVER_ID,
     data_option,
     json_option,
+    speaks_utf8,
     terminal_width,
     units_options,
 )
@@ -24,8 +24,8 @@ from netstat_cli.reader import Reader
 from netstat_cli.render.spark import sparkline
 from netstat_cli.render.text import align, pad, printable, width
 from netstat_cli.render.units import Units, format_rate
-from netstat_cli.series import Series, equal_edges, percentile
 from netstat_cli.times import SECOND, format_duration, format_timestamp
+from netstat_cli.traffic.series import Series, equal_edges, percentile
 
 PIPED_WIDTH, NARROWEST = 60, 10
 FIGURES_WIDTH = 56  # "  999.99 MB/s  avg 999.99 MB/s  peak 999.99 MB/s  23h 59m"
@@ -65,7 +65,7 @@ class Row(NamedTuple):
 @click.option("--until", metavar="TIME", help="The same forms. [default: now]")
 @click.option("--rx", "direction", flag_value="rx", help="Only what was received.")
 @click.option("--tx", "direction", flag_value="tx", help="Only what was sent.")
-@click.option("--both", "direction", flag_value="both", default="both", help="Received and sent. [default]")
+@click.option("--both", "direction", flag_value="both", help="Received and sent. [default]")
 @click.option("--width", "columns", type=click.IntRange(1, 10_000), help="Glyphs a line. [default: what fits]")
 @click.option("--height", type=click.IntRange(1, 50), default=1, show_default=True, help="Lines a sparkline.")
 @click.option(
@@ -86,7 +86,7 @@ def command(
     last: int | None,
     since: str | None,
     until: str | None,
-    direction: str,
+    direction: str | None,
     columns: int | None,
     height: int,
     agg: str,
@@ -114,7 +114,7 @@ def command(
     wanted = [(one, name) for one in servers for name in reader.interfaces(one, patterns, begin, end)]
     if not wanted:
         raise _no_such_interface(reader, patterns)
-    directions = ("rx", "tx") if direction == "both" else (direction,)
+    directions = (direction,) if direction in ("rx", "tx") else ("rx", "tx")
     labels = [([one] if len(servers) > 1 else []) + [printable(name)] for one, name in wanted]
     room = columns or (PIPED_WIDTH if plain or as_json else _room(labels))
     edges = equal_edges(begin, end, max(1, min(room, end - begin)))
@@ -123,7 +123,7 @@ def command(
         click.echo(json.dumps(to_json(begin, end, drawn, agg), indent=2))
         return
     rows = [_row(label, one, way, agg) for label, one in zip(labels, drawn, strict=True) for way in directions]
-    look = Look(height, scale == "shared", Units[units or "SI"], ascii_only or not _speaks_utf8())
+    look = Look(height, scale == "shared", Units[units or "SI"], ascii_only or not speaks_utf8())
     click.echo("\n".join(_plain(rows, look) if plain else _lines(rows, look, end - begin)))
 
 
@@ -137,7 +137,7 @@ class Look(NamedTuple):
 
 
 def _no_such_interface(reader: Reader, patterns: tuple[str, ...]) -> NothingStored:
-    known = {interface.name for sample in reader.latest() for interface in sample.interfaces or ()}
+    known = {interface.name for sample in reader.latest() for interface in sample.interfaces}
     wanted = ", ".join(patterns) or "at all"
     return NothingStored(
         f"no interface {wanted} is stored", hint=f"there are: {', '.join(sorted(known)) or 'none yet'}"
@@ -215,10 +215,6 @@ def _room(labels: list[list[str]]) -> int:
     """The glyphs that fit beside names and figures."""
     names = max(sum(width(part) + 2 for part in label) for label in labels) + 2
     return max(NARROWEST, terminal_width() - names - FIGURES_WIDTH)
-
-
-def _speaks_utf8() -> bool:
-    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def to_json(since: int, until: int, drawn: list[Drawn], agg: str) -> dict[str, Any]:

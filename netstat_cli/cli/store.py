@@ -10,7 +10,8 @@ import click
 
 from netstat_cli.cli.options import DURATION, SERVER_ID, data_dir, data_option, json_option, this_host, warn
 from netstat_cli.errors import EXIT_FAILED, InvalidSample, NetcliError, UsageProblem
-from netstat_cli.model import Sample
+from netstat_cli.line.model import Sample
+from netstat_cli.line.wire import decode, parse_json
 from netstat_cli.render.text import align
 from netstat_cli.render.units import Units, format_amount
 from netstat_cli.store import check
@@ -18,7 +19,6 @@ from netstat_cli.store.layout import days, servers
 from netstat_cli.store.upkeep import Policy, Thinning, carry_out, plan, prune
 from netstat_cli.store.writer import Writer
 from netstat_cli.times import format_timestamp, now, parse_duration
-from netstat_cli.wire import decode, parse_json
 
 IMPORT_BATCH = 2000
 
@@ -194,9 +194,11 @@ def _count_days(folder: str) -> int:
 
 def _progress(length: int, label: str) -> Any:
     """A bar on a terminal, on stderr; nothing elsewhere."""
+    import io
     import sys
 
-    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+    shown = sys.stderr if sys.stderr.isatty() else io.StringIO()  # click learnt to hide it only in 8.2
+    return click.progressbar(length=length, label=label, file=shown)
 
 
 def _contents_json(one: check.Contents) -> dict[str, object]:

@@ -9,16 +9,23 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import requests
 
-from netstat_cli import __version__
-from netstat_cli.errors import DeliveryError, UsageProblem
+from netstat_cli.transport.exchange import (
+    DELIVERY,
+    Answer,
+    Bounds,
+    PeerRefused,
+    PeerUnavailable,
+    ask,
+    cut,
+    new_session,
+    shown,
+    url_below,
+)
 
 SAMPLES_PATH = "/api/v1/samples"
-CONNECT_TIMEOUT = 5.0
-READ_TIMEOUT = 30.0
 COMPRESS_FROM = 1400  # bytes; less fits into one packet as it is
 FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0
 LONGEST_ASKED = 3600.0
@@ -42,21 +49,6 @@ class Receipt(NamedTuple):
     rejected: list[Rejected]
 
 
-class PeerUnavailable(DeliveryError):
-    """The peer cannot take the lines now but may later; `retry_after` are the seconds that it asked for."""
-
-    def __init__(self, message: str, *, retry_after: float | None = None, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.retry_after = retry_after
-
-
-class PeerRefused(DeliveryError):
-    """The peer will not take the lines however often they are sent, until somebody mends something."""
-
-    is_about_the_lines = False
-    """Whether it is the lines that are wrong, not the sender's address, token or peer."""
-
-
 class BatchTooLarge(PeerRefused):
     """The peer takes no body of this size; it may take half of it."""
 
@@ -69,45 +61,22 @@ class LinesRefused(PeerRefused):
     is_about_the_lines = True
 
 
-def peer_url(peer: str) -> str:
-    """The address of a collector: `web1:8477` means `http://web1:8477`. Raises UsageProblem."""
-    url = peer if "://" in peer else f"http://{peer}"
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        valid = False
-    if not valid:
-        raise UsageProblem(f"{peer!r} is not the address of a collector", hint="write for example http://web1:8477")
-    return url
-
-
 def samples_url(peer: str) -> str:
     """Where a peer takes samples; its whole address is taken too."""
-    url = peer_url(peer).rstrip("/")
-    return url if url.endswith(SAMPLES_PATH) else url + SAMPLES_PATH
+    return url_below(peer, SAMPLES_PATH)
 
 
 class Client:
     """A collector to send to. Keeps its connection between batches."""
 
-    def __init__(
-        self,
-        peer: str,
-        session: requests.Session | None = None,
-        timeouts: tuple[float, float] = (CONNECT_TIMEOUT, READ_TIMEOUT),
-    ) -> None:
-        """`timeouts`: seconds to wait for a connection, and for an answer. Raises UsageProblem."""
-        self.url = samples_url(peer)
-        self._timeouts = timeouts
-        self._session = session or requests.Session()
-        self._session.headers.update(
-            {
-                "User-Agent": f"netcli/{__version__}",
-                "Content-Type": "application/x-ndjson",
-                "Accept": "application/json",
-            }
-        )
+    def __init__(self, peer: str, session: requests.Session | None = None, bounds: Bounds = DELIVERY) -> None:
+        """`bounds`: how large an answer may be, and how long it may take. Raises UsageProblem."""
+        self._url = samples_url(peer)
+        self.url = shown(self._url)
+        """Its address, as it is told."""
+        self._bounds = bounds
+        self._session = session or new_session()
+        self._session.headers["Content-Type"] = "application/x-ndjson"
 
     def post(self, lines: list[bytes]) -> Receipt:
         """Sends lines (each without its newline) and returns once the peer has them on disk. Raises PeerUnavailable
@@ -117,20 +86,13 @@ class Client:
         if len(body) >= COMPRESS_FROM:
             body = gzip.compress(body, 5, mtime=0)
             headers["Content-Encoding"] = "gzip"
-        try:
-            response = self._session.post(
-                self.url, data=body, headers=headers, timeout=self._timeouts, allow_redirects=False
-            )
-        except requests.Timeout as error:
-            raise PeerUnavailable(f"{self.url} did not answer in time") from error
-        except requests.exceptions.SSLError as error:
-            raise PeerRefused(f"{self.url}: no secure connection: {reason(error)}") from error
-        except ValueError as error:  # InvalidURL, and what the libraries below let through
-            raise PeerRefused(f"{self.url} is not an address that can be reached: {error}") from error
-        except requests.RequestException as error:
-            message = f"cannot reach {self.url}: {reason(error)}"
-            raise PeerUnavailable(message, hint="is `netcli serve` running there?") from error
-        return _receipt(self.url, response, len(lines))
+        return _receipt(
+            self.url, ask(self._session, "POST", self._url, self._bounds, data=body, headers=headers), len(lines)
+        )
+
+    def cut(self) -> None:
+        """Break off what `post` waits for, which then raises PeerUnavailable. Any thread may."""
+        cut(self._session)
 
 
 def post_in_parts(client: Client, lines: list[bytes]) -> Receipt:
@@ -172,24 +134,22 @@ def delays(jitter: Callable[[float, float], float] = random.uniform) -> Iterator
         longest = min(longest * 2, LONGEST_DELAY)
 
 
-def _receipt(url: str, response: requests.Response, sent: int) -> Receipt:
-    status = response.status_code
+def _receipt(url: str, answer: Answer, sent: int) -> Receipt:
+    status = answer.status
     if status in RETRIED or status >= 500:
-        raise PeerUnavailable(f"{url} answered {status}: {said(response)}", retry_after=retry_after(response.headers))
+        raise PeerUnavailable(f"{url} answered {status}: {said(answer)}", retry_after=retry_after(answer.headers))
     if status in (401, 403):
-        raise PeerRefused(
-            f"{url} answered {status}: {said(response)}", hint="give the collector's token (--token-file)"
-        )
+        raise PeerRefused(f"{url} answered {status}: {said(answer)}", hint="give the collector's token (--token-file)")
     if status == 413:
-        raise BatchTooLarge(f"{url} answered 413: {said(response)}")
+        raise BatchTooLarge(f"{url} answered 413: {said(answer)}")
     if status == 422:
-        raise LinesRefused(f"{url} answered {status}: {said(response)}", hint="is that address a netcli collector?")
+        raise LinesRefused(f"{url} answered {status}: {said(answer)}", hint="is that address a netcli collector?")
     if status != 200:
-        raise PeerRefused(f"{url} answered {status}: {said(response)}", hint="is that address a netcli collector?")
+        raise PeerRefused(f"{url} answered {status}: {said(answer)}", hint="is that address a netcli collector?")
     try:
-        answer = response.json()
-        rejected = [Rejected(int(item["line"]), str(item["error"])) for item in answer["rejected"]]
-        receipt = Receipt(int(answer["accepted"]), int(answer["duplicates"]), rejected)
+        found = answer.json()
+        rejected = [Rejected(int(item["line"]), str(item["error"])) for item in found["rejected"]]
+        receipt = Receipt(int(found["accepted"]), int(found["duplicates"]), rejected)
         whole = (
             min(receipt.accepted, receipt.duplicates) >= 0
             and receipt.accepted + receipt.duplicates + len(rejected) == sent
@@ -215,21 +175,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max(seconds, 0.0), LONGEST_ASKED)
 
 
-def said(response: requests.Response) -> str:
+def said(answer: Answer) -> str:
     """What the peer said of an error, made fit for one line of a terminal."""
     try:
-        detail = response.json()["detail"]
+        detail = answer.json()["detail"]
         text = detail["message"] if isinstance(detail, dict) else "; ".join(str(item["msg"]) for item in detail)
     except NOT_AN_ANSWER:
-        text = response.reason or "without a word"
+        text = answer.reason or "without a word"
     return json.dumps(text, ensure_ascii=False)[1:-1][:500]
-
-
-def reason(error: Exception) -> str:
-    """The innermost cause, without the layers that the libraries wrap around it."""
-    cause: BaseException = error
-    while (inner := getattr(cause, "reason", None) or cause.__cause__ or cause.__context__) and isinstance(
-        inner, BaseException
-    ):
-        cause = inner
-    return getattr(cause, "strerror", None) or str(cause)

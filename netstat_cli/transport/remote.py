@@ -8,14 +8,16 @@ from urllib.parse import quote
 
 import requests
 
-from netstat_cli import __version__
 from netstat_cli.errors import InvalidSample, NetcliError, NothingStored
-from netstat_cli.model import Sample
-from netstat_cli.series import MOST_EDGES, Series, from_wire, matching
-from netstat_cli.times import parse_timestamp
-from netstat_cli.transport.client import CONNECT_TIMEOUT, NOT_AN_ANSWER, READ_TIMEOUT, peer_url, reason, said
-from netstat_cli.wire import sample_from
+from netstat_cli.line.model import Sample
+from netstat_cli.line.wire import sample_from
+from netstat_cli.reader import Newest
+from netstat_cli.times import SECOND, parse_timestamp
+from netstat_cli.traffic.series import MAX_EDGES, Series, from_wire, matching
+from netstat_cli.transport.client import NOT_AN_ANSWER, said
+from netstat_cli.transport.exchange import READING, ask, new_session, peer_url, shown, url_below
 
+_CLOCK = ("status", "last_seen", "clock_ahead_seconds")
 _OF_A_SAMPLE = ("timestamp", "hostname", "interval", "network_interfaces")
 _RATES = ("network_rx_bytes_per_sec", "network_tx_bytes_per_sec")
 
@@ -24,22 +26,22 @@ class RemoteReader:
     """Reads a collector."""
 
     def __init__(self, peer: str, server: str | None = None, session: requests.Session | None = None) -> None:
-        self._base = peer_url(peer).rstrip("/")
+        self._peer = peer_url(peer)
+        self._base = shown(self._peer).rstrip("/")
         self._server = server
-        self._session = session or requests.Session()
-        self._session.headers.update({"User-Agent": f"netcli/{__version__}", "Accept": "application/json"})
+        self._session = session or new_session()
 
     def latest(self) -> list[Sample]:
+        return [newest.sample for newest in self.newest(0)]
+
+    def newest(self, at: int) -> list[Newest]:
         path = "/api/v1/servers" + (f"/{quote(self._server)}" if self._server else "")
         answer = self._ask("GET", path)
         found = answer if isinstance(answer, list) else [answer]
         if not found:
             raise NothingStored(f"{self._base} has no samples yet")
         try:
-            return [
-                sample_from({"server_id": one["id"], **{key: one[key] for key in (*_OF_A_SAMPLE, *_RATES)}})
-                for one in found
-            ]
+            return [_newest(one, at) for one in found]
         except (InvalidSample, *NOT_AN_ANSWER):
             self._strange()
 
@@ -66,8 +68,8 @@ class RemoteReader:
 
     def series(self, server_id: str, interface: str | None, edges: Sequence[int]) -> Series:
         parts = [
-            self._series(server_id, interface, edges[begin : begin + MOST_EDGES])
-            for begin in range(0, max(1, len(edges) - 1), MOST_EDGES - 1)
+            self._series(server_id, interface, edges[begin : begin + MAX_EDGES])
+            for begin in range(0, max(1, len(edges) - 1), MAX_EDGES - 1)
         ]
         return parts[-1]._replace(buckets=[bucket for part in parts for bucket in part.buckets])
 
@@ -80,22 +82,23 @@ class RemoteReader:
             self._strange()
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
-        url = self._base + path
-        timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
+        url = url_below(self._peer, path)
+        answer = ask(self._session, method, url, READING, **more)
+        if answer.status == 404 and self._server:
+            raise NothingStored(f"{self._base}: {said(answer)}")
+        if answer.status != 200:
+            raise NetcliError(f"{shown(url)} answered {answer.status}: {said(answer)}")
         try:
-            response = self._session.request(method, url, timeout=timeout, allow_redirects=False, **more)
-        except (requests.RequestException, ValueError) as error:
-            raise NetcliError(
-                f"cannot reach {url}: {reason(error)}", hint="is `netcli serve` running there?"
-            ) from error
-        if response.status_code == 404 and self._server:
-            raise NothingStored(f"{self._base}: {said(response)}")
-        if response.status_code != 200:
-            raise NetcliError(f"{url} answered {response.status_code}: {said(response)}")
-        try:
-            return response.json()
+            return answer.json()
         except NOT_AN_ANSWER:
             self._strange()
 
     def _strange(self) -> NoReturn:
         raise NetcliError(f"{self._base} does not answer as a netcli collector does", hint="check the address")
+
+
+def _newest(one: dict[str, Any], at: int) -> Newest:
+    """A server as the collector tells of it: if it is alive is the collector's word."""
+    sample = sample_from({"server_id": one["id"], **{key: one[key] for key in (*_OF_A_SAMPLE, *_RATES)}})
+    status, last_seen, ahead_s = (one[key] for key in _CLOCK)
+    return Newest(sample, str(status), max(0, at - parse_timestamp(last_seen)), round((ahead_s or 0) * SECOND))

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from netstat_cli.transport.client import Client, PeerUnavailable, Receipt, deliver
+from netstat_cli.transport.client import Client, Receipt, deliver
+from netstat_cli.transport.exchange import PeerUnavailable
 
 BATCH_LINES = 500
 BATCH_BYTES = 1 << 20
@@ -97,18 +98,19 @@ def gather(lines: Iterable[Numbered]) -> Gathering:
     return gathering
 
 
-def send_all(
+def each_sent(
     client: Client,
     gathering: Gathering,
     attempts: int | None,
     wait: Callable[[float, PeerUnavailable], bool],
     on_rejected: Callable[[Numbered, str], None],
-) -> Tally:
-    """Sends until the gathering ends. Raises PeerUnavailable and PeerRefused."""
+) -> Iterator[Tally]:
+    """Sends until the gathering ends, and yields after each batch what became of everything so far. Raises
+    PeerUnavailable and PeerRefused."""
     tally = Tally()
     for batch in gathering.batches():
         receipt = deliver(client, [line.text for line in batch], attempts, wait)
         for rejected in receipt.rejected:
             on_rejected(batch[rejected.line - 1], rejected.error)
         tally = tally.plus(receipt)
-    return tally
+        yield tally

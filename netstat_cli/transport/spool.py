@@ -2,15 +2,19 @@
 
     <spool>/<time>-<pid>.jsonl     a segment: lines as they came, oldest first over all segments
     <spool>/acknowledged.json      how far into each segment the peer has everything
-    <spool>/lock                   held by the one process that delivers
+    <spool>/lock                   held by the one process that delivers; in it, where to
     <spool>/rejected.jsonl         what the peer refused or nobody could send: {"error":…,"line":…}
 
 Any number of processes add, each to a segment of its own, which it holds locked while it lives. A segment goes when all
 of it is acknowledged and nobody holds it. If `acknowledged.json` is behind, lines are sent again, which does no harm.
+
+A folder that is not there is an empty spool, made when there is something to keep: the disk may have no room for it.
+A write that fails is taken back whole, and the segment ends: what follows comes into a new one.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -21,18 +25,28 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from netstat_cli.errors import DeliveryError, InvalidSample
+from netstat_cli.line.wire import parse_json
 from netstat_cli.store.appending import AppendFile, Disk
 from netstat_cli.store.layout import FILE_MODE, FOLDER_MODE, sync_folder
-from netstat_cli.wire import parse_json
 
 SEGMENTS = 16
 """A full spool is about so many segments; dropping the oldest drops one of them."""
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _ENDING = ".jsonl"
 _REJECTED = "rejected.jsonl"
 
 
 class SpoolFull(DeliveryError):
     """There is no room for more until the peer takes some."""
+
+
+class SpoolUnwritable(DeliveryError):
+    """The disk does not take more."""
+
+    def __init__(self, message: str, error: OSError) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass(error)
+        """Whether it may again, by itself or after somebody freed some room."""
 
 
 class Spooled(NamedTuple):
@@ -52,6 +66,8 @@ class Spool:
         self.folder = folder
         self.dropped = 0
         """Lines that were dropped because the spool was full."""
+        self.delivered_to: str | None = None
+        """Where another process delivers to, as far as it said so."""
         self.corrupt = 0
         """Lines that were set aside because they are no JSON."""
         self._most = most
@@ -61,10 +77,11 @@ class Spool:
         self._own_lock = -1
         self._delivery_lock = -1
         try:
-            os.makedirs(folder, FOLDER_MODE, exist_ok=True)
+            self._make_folder()
         except OSError as error:
-            hint = "name another folder with --spool"
-            raise DeliveryError(f"cannot make a spool in {folder}: {error.strerror}", hint=hint) from error
+            if not may_pass(error):
+                hint = "name another folder with --spool"
+                raise DeliveryError(f"cannot make a spool in {folder}: {error.strerror}", hint=hint) from error
         self._judged: dict[str, int] = {}
         """How far into each segment corrupt lines were set aside."""
         self._acknowledged = self._read_acknowledged()
@@ -91,11 +108,18 @@ class Spool:
                 break
         try:
             own = self._own
-            if own is None or own.size > self._most // SEGMENTS:
+            if own is None or own.size > self._most // SEGMENTS or self._is_gone(own):
                 own = self._begin_own()
             self._write(own, text)
         except OSError as error:
-            raise DeliveryError(f"cannot write to the spool {self.folder}: {error.strerror}") from error
+            raise SpoolUnwritable(f"cannot write to the spool {self.folder}: {error.strerror}", error) from error
+
+    def _is_gone(self, own: AppendFile) -> bool:
+        """Whether somebody removed the own segment, or put another file into its place (rm, rsync)."""
+        try:
+            return not os.path.samestat(os.stat(own.path), os.fstat(self._own_lock))
+        except FileNotFoundError:
+            return True
 
     def _write(self, own: AppendFile, text: bytes) -> None:
         """Adds lines durably. Raises OSError; then they are taken back, and nothing more is added to that segment:
@@ -107,21 +131,41 @@ class Spool:
         except OSError:
             try:
                 own.cut(before, -1)
+                if before == 0:
+                    os.unlink(own.path)
             finally:
                 self._end_own()
             raise
 
-    def take_delivery(self) -> bool:
-        """Makes this process the one that delivers; False if another one is."""
+    def take_delivery(self, peer: str = "") -> bool:
+        """Makes this process the one that delivers, to `peer`; False if another one is, or if there is no folder yet
+        and no room for it. Raises OSError."""
+        if self._delivery_lock >= 0:
+            return True
+        self._make_folder()
         fd = os.open(f"{self.folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self.delivered_to = os.pread(fd, 4096, 0).decode(errors="replace") or None
             os.close(fd)
             return False
         self._delivery_lock = fd
+        self.delivered_to = None
+        with suppress(OSError):  # a full disk; then nobody can tell
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, peer.encode(), 0)
         self._acknowledged = self._read_acknowledged()
         return True
+
+    def remove_if_empty(self) -> None:
+        """Removes the folder, if nothing but what this process delivered from was ever in it."""
+        if self._delivery_lock >= 0 and not self._segments():
+            with suppress(OSError):
+                for name in ("acknowledged.json", "lock"):
+                    with suppress(FileNotFoundError):
+                        os.unlink(f"{self.folder}/{name}")
+                os.rmdir(self.folder)
 
     def next(self, most_lines: int, most_bytes: int) -> Spooled | None:
         """The oldest lines that are not acknowledged; None if there are none."""
@@ -166,11 +210,16 @@ class Spool:
     def set_aside(self, line: bytes, error: str) -> None:
         """Keeps a line that cannot be delivered, with the reason."""
         described = {"error": error, "line": line.decode(errors="backslashreplace")}
-        with open(f"{self.folder}/{_REJECTED}", "ab", opener=_opener) as file:
-            is_new = file.tell() == 0
-            file.write(json.dumps(described).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        with open(f"{self.folder}/{_REJECTED}", "ab", buffering=0, opener=_opener) as file:
+            is_new = (before := file.tell()) == 0
+            text = memoryview(json.dumps(described).encode() + b"\n")
+            try:
+                while text:
+                    text = text[self._disk.write(file.fileno(), text) :]
+                os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), before)
+                raise
         if is_new:
             sync_folder(self.folder)
 
@@ -188,7 +237,11 @@ class Spool:
         return self._acknowledged if self._delivery_lock >= 0 else self._read_acknowledged()
 
     def _segments(self) -> list[str]:
-        return sorted(name for name in os.listdir(self.folder) if name.endswith(_ENDING) and name != _REJECTED)
+        try:
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in names if name.endswith(_ENDING) and name != _REJECTED)
 
     def _size_of(self, segment: str) -> int:
         try:
@@ -196,8 +249,12 @@ class Spool:
         except FileNotFoundError:
             return 0
 
+    def _make_folder(self) -> None:
+        os.makedirs(self.folder, FOLDER_MODE, exist_ok=True)
+
     def _begin_own(self) -> AppendFile:
         self._end_own()
+        self._make_folder()
         while True:
             path = f"{self.folder}/{time.time_ns():020d}-{os.getpid()}{_ENDING}"
             self._own_lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
@@ -305,6 +362,11 @@ class Spool:
             with open(f"{path}.tmp", "wb", opener=_opener) as file:
                 file.write(json.dumps({"acknowledged": self._acknowledged, "judged": self._judged}).encode())
             os.rename(f"{path}.tmp", path)
+
+
+def may_pass(error: OSError) -> bool:
+    """Tell whether a disk that failed so may work again, by itself or after somebody freed some room."""
+    return error.errno in _PASSING
 
 
 def _what_is_wrong(line: bytes) -> str | None:

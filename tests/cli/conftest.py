@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import pytest
 
-from netstat_cli.model import Sample
+from netstat_cli.line.model import Sample
 from netstat_cli.store.writer import Writer
-from netstat_cli.wire import encode
-from tests.given import completed
+from tests.given import completed, line_of
+from tests.zones import shown_clock
 
 PROGRAM = (sys.executable, "-m", "netstat_cli")
 PATIENCE = 20
@@ -56,6 +56,7 @@ class Serving:
 def env(tmp_path: Path) -> dict[str, str]:
     """An environment without anybody's settings; whatever the program keeps it keeps under tmp_path."""
     kept = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    kept |= shown_clock()
     return {**kept, "LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "xterm"}
 
 
@@ -102,4 +103,4 @@ def store(data: Path, *histories: list[Sample]) -> None:
 
 def text_of(samples: list[Sample]) -> bytes:
     """The lines of samples."""
-    return b"".join(encode(one) for one in completed(samples))
+    return b"".join(line_of(one) for one in completed(samples))

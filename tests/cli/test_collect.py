@@ -60,10 +60,29 @@ def test_one_sample_is_one_line(run: Run, capture: Path) -> None:
         f'{{"name":"💩0:1","is_up":true,"start":"{moment}","rx_bytes":10,"tx_bytes":20,'
         '"rx_packets":1,"tx_packets":2,"rx_errors":0,"tx_errors":0,"rx_dropped":0,"tx_dropped":0}'
     )
+    node = (
+        f'"network_start":"{moment}","network_rx_bytes":75665022,"network_tx_bytes":102866,'
+        '"network_rx_packets":1667,"network_tx_packets":998'
+    )
     assert shown == (
         f'{{"timestamp":"{moment}","server_id":"box","hostname":"{hostname}","boot_id":"5f0c","seq":0,'
-        f'"network_rx_bytes_per_sec":0.0,"network_tx_bytes_per_sec":0.0,"network_interfaces":[{interfaces}]}}\n'
+        f'"network_rx_bytes_per_sec":0.0,"network_tx_bytes_per_sec":0.0,{node},"network_interfaces":[{interfaces}]}}\n'
     )
+
+
+def test_rows_that_no_line_can_hold_are_left_out(run: Run, capture: Path, data: Path) -> None:
+    """A counter below zero or of 65 bits, and a name that is there twice, cost that row, are told, and what is stored is
+    sound; a column more than sixteen costs nothing."""
+    broken = [("eth1", "-1"), ("eth2", str(1 << 64)), ("eth0", "7"), ("eth3", "8")]
+    rows = "".join(f"{name}: {value} 1 0 0 0 0 0 0 2 2 0 0 0 0 0 0 99\n" for name, value in broken)
+    (capture / "proc" / "net" / "dev").write_text(HEAD + ROWS + rows)
+    code, _, said = run(*options(capture, "--store"))
+    dev = f"netcli: {capture}/proc/net/dev: skipped"
+    told = [f"{dev} 'eth1': rx_bytes is negative", f"{dev} 'eth2': rx_bytes is larger than 64 bits"]
+    assert (0, [*told, f"{dev} a second row of 'eth0'"]) == (code, said.splitlines())
+    assert (0, "the store is sound\n", "") == run("store", "verify")
+    (path,) = (data / "box").glob("*.jsonl")
+    assert [["eth0", "💩0:1", "eth3"]] == names(path.read_text())
 
 
 @pytest.mark.parametrize(
@@ -96,9 +115,9 @@ def test_this_machine(run: Run) -> None:
 def test_a_capture_that_is_odd(run: Run, capture: Path, tmp_path: Path) -> None:
     """A malformed row is skipped with a warning and the rest is kept; without the file the list is empty."""
     path = capture / "proc" / "net" / "dev"
-    path.write_text(HEAD + ROWS + "  bad0: 1 2 three\x1b[31m\n")
+    path.write_text(HEAD + ROWS + "  bad\x1b[31m0: 1 2 three\n")
     code, shown, said = run(*options(capture, "--interval", "0.01", "--count", "3"))
-    warning = f"netcli: {path}: skipped a line that is not an interface's: 'bad0: 1 2 three\\x1b[31m'\n"
+    warning = f"netcli: {path}: skipped 'bad\\x1b[31m0': it has 3 columns and not 16\n"
     assert (0, [["eth0", "💩0:1"]] * 3, warning) == (code, names(shown), said)
     path.unlink()
     gone = f"netcli: cannot read {path}: No such file or directory; no interfaces are reported\n"

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from netstat_cli.collector.incoming import MAX_BODY
+from netstat_cli.collector.parser import MAX_BODY
 from netstat_cli.collector.routes import MOST_LINES
+from netstat_cli.transport.spool import Spool
 from tests.cli.conftest import PATIENCE, PROGRAM, Run, Serving, text_of
 from tests.collector.conftest import Running
 from tests.given import interface, sample
@@ -264,7 +265,7 @@ def test_collect_goes_on_while_the_peer_is_down(
     url = serve().url
     port = closed_port()
     with subprocess.Popen([*PROGRAM, *sampling, f"127.0.0.1:{port}"], env=env, stderr=subprocess.PIPE) as sampler:
-        folder = data / ".spool" / f"127.0.0.1-{port}"
+        folder = data / ".spool" / "collect"
         until(lambda: folder.exists() and spooled(folder).count(b"\n") >= 10)
         sampler.terminate()
         assert 75 == sampler.wait(PATIENCE)
@@ -274,3 +275,96 @@ def test_collect_goes_on_while_the_peer_is_down(
     stored = [json.loads(line)["seq"] for path in (data / "box").glob("*.jsonl") for line in path.open()]
     assert (taken, b"") == (stored, spooled(folder))
     assert "the store is sound\n" == run("store", "verify").stdout
+
+
+COLLECT = ("collect", "--all", "--server-id", "box")
+
+
+def left(spools: Path, name: str, lines: bytes) -> Path:
+    """A spool that an earlier address left behind."""
+    with Spool(str(spools / name), 1 << 20) as spool:
+        spool.add(lines.splitlines(), False)
+    return spools / name
+
+
+def test_a_corrected_address_leaves_nothing_behind(run: Run, data: Path) -> None:
+    """The spool is the machine's, not the address's: what waited for the wrong address goes to the right one."""
+    wrong = f"http://127.0.0.1:{closed_port()}"
+    folder = data / ".spool" / "collect"
+    result = run(*COLLECT, "--send", wrong)
+    assert (75, True) == (result.returncode, f"what is not delivered is safe in {folder}\n" in result.stderr)
+    waiting = spooled(folder)
+    with Peer() as peer:
+        assert (0, "", "") == run(*COLLECT, "--send", peer.url)
+        lines = [line for one in peer.received for line in one.lines]
+    assert (waiting.splitlines(), 2, b"") == (lines[:1], len(lines), spooled(folder))
+
+
+def test_spools_of_earlier_addresses_are_found_and_delivered(run: Run, data: Path) -> None:
+    """Earlier versions kept a spool for each address: each is told and delivered, oldest first, and its folder goes;
+    what was set aside in one stays."""
+    spools = data / ".spool"
+    first, *rest = LINES.splitlines(True)
+    one, other = left(spools, "web1-8477", first), left(spools, "http-web1-8477", b"".join(rest))
+    (other / "rejected.jsonl").write_text('{"error":"is bad","line":"x"}\n')
+    with Peer() as peer:
+        result = run(*COLLECT, "--send", peer.url)
+        lines = [line for batch in peer.received for line in batch.lines]
+    url = f"{peer.url}/api/v1/samples"
+    sizes = {other: len(b"".join(rest)), one: len(first)}
+    told = [f"netcli: {sizes[at]} bytes wait in {at} since the address was another; they go to {url}" for at in sizes]
+    assert (0, told) == (result.returncode, result.stderr.splitlines())
+    assert [*(line.rstrip() for line in rest), first.rstrip()] == lines[:3]
+    assert (4, ["collect", "http-web1-8477"]) == (len(lines), sorted(path.name for path in spools.iterdir()))
+    assert ["x"] == [line["line"] for line in rejected(other)]
+
+
+def test_spools_of_earlier_addresses_wait_with_the_rest(run: Run, data: Path) -> None:
+    """While the peer is down nothing of them is lost, and the message names them too."""
+    old = left(data / ".spool", "web1-8477", LINES)
+    result = run(*COLLECT, "--send", f"127.0.0.1:{closed_port()}")
+    assert (75, LINES) == (result.returncode, spooled(old))
+    assert f"what is not delivered is safe in {data}/.spool/collect and {old}\n" in result.stderr
+
+
+def test_a_spool_of_another_address_that_is_in_use_is_left_alone(run: Run, data: Path) -> None:
+    """An agent of an earlier version that still runs delivers from its own spool, to its own address."""
+    old = left(data / ".spool", "web1-8477", LINES)
+    with Spool(str(old), 1 << 20) as spool, Peer() as peer:
+        assert spool.take_delivery()
+        assert (0, "", "") == run(*COLLECT, "--send", peer.url)
+        assert 1 == len([line for batch in peer.received for line in batch.lines])
+    assert LINES == spooled(old)
+
+
+def test_a_spool_named_by_hand_has_no_siblings(run: Run, data: Path) -> None:
+    """With --spool nothing but that folder is touched."""
+    old = left(data / ".spool", "web1-8477", LINES)
+    with Peer() as peer:
+        assert (0, "", "") == run(*COLLECT, "--send", peer.url, "--spool", data / ".spool" / "mine")
+    assert LINES == spooled(old)
+
+
+@pytest.mark.parametrize("command", [("send", "--spool"), (*COLLECT, "--spool")], ids=["send", "collect"])
+def test_two_addresses_share_no_spool(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Whoever delivers sends all that is in a spool to one address, so a second one is told to use a folder of its
+    own, before a line of it gets to the wrong peer."""
+    with Spool(str(tmp_path), 1 << 20) as spool, Peer() as peer:
+        assert spool.take_delivery("http://web1:8477/api/v1/samples")
+        name = "--send" if command[0] == "collect" else None
+        address = [name, peer.url] if name else [peer.url]
+        result = run(*command, tmp_path, *address, stdin=LINES)
+        assert ([], b"") == (peer.received, spooled(tmp_path))
+    message = f"another process delivers what is in {tmp_path} to http://web1:8477/api/v1/samples"
+    hint = "give this one a folder of its own: --spool DIR"
+    assert (1, "", f"netcli: {message}\n  {hint}\n") == result
+
+
+def test_a_key_in_the_query_is_not_told(run: Run, tmp_path: Path) -> None:
+    """What a gateway wants in the address reaches it, and neither the terminal nor a file's name or text."""
+    with Peer(judge=lambda _: Reply(503)) as peer:
+        result = run("collect", "--send", f"{peer.url}/?key=secret")
+    assert ({"/api/v1/samples?key=secret"}, 75) == ({one.path for one in peer.received}, result.returncode)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    written = [path.name.encode() + path.read_bytes() for path in files]
+    assert (False, []) == ("secret" in result.stderr, [text for text in written if b"secret" in text])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,18 +60,14 @@ def test_every_command_has_its_own_help(run: Run, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["frobnicate"], "Error: No such command 'frobnicate'."),
-        (["--frobnicate"], "Error: No such option '--frobnicate'."),
-        (["spark", "--frobnicate"], "Error: No such option '--frobnicate'."),
-    ],
+    ("arguments", "kind"),
+    [(["frobnicate"], "command"), (["--frobnicate"], "option"), (["spark", "--frobnicate"], "option")],
 )
-def test_wrong_usage(run: Run, arguments: list[str], said: str) -> None:
+def test_wrong_usage(run: Run, arguments: list[str], kind: str) -> None:
     """What is not there is exit code 2, and where help is."""
     code, shown, stderr = run(*arguments)
     assert (2, "") == (code, shown)
-    assert said.rstrip(".").replace("'--", "").strip("'") in stderr.replace("'--", "").replace(": --", ": ")
+    assert re.search(rf"^Error: No such {kind}:? '?(--)?frobnicate'?", stderr, re.MULTILINE), "click's own words differ"
     assert "--help' for help." in stderr
 
 
@@ -90,4 +87,4 @@ def test_an_error_of_the_system_is_one_sentence(run: Run, env: dict[str, str]) -
         done = subprocess.run(
             [*PROGRAM, "collect"], stdout=full, stderr=subprocess.PIPE, env=env, text=True, check=False
         )
-    assert (1, "netcli: No space left on device\n") == (done.returncode, done.stderr)
+    assert (1, "netcli: cannot write to standard output: No space left on device\n") == (done.returncode, done.stderr)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from netstat_cli.model import Sample
+from netstat_cli.line.model import Sample
 from netstat_cli.times import DAY, SECOND, now
 from tests.cli.conftest import Run, store
 from tests.given import T0, interface, sample
@@ -83,6 +83,7 @@ def test_all_nodes_as_json(run: Run) -> None:
         "hostname": "web2.lan",
         "status": "warning",
         "last_seen": "1m ago",
+        "clock_ahead_seconds": None,
         "network_rx_bytes_per_sec": 1_000_000.0,
         "network_tx_bytes_per_sec": 100_000.0,
         "network_interfaces": ["eth0", "docker0"],
@@ -117,6 +118,8 @@ def test_the_interfaces_of_one_node_as_json(run: Run) -> None:
         "name": "eth0", "ifindex": 2, "kind": "physical", "is_up": True, "speed_mbps": None,
         "rx_bytes": 600_000_000, "tx_bytes": 60_000_000, "rx_packets": 600_000, "tx_packets": 60_000,
         "rx_errors": 0, "tx_errors": 0, "rx_dropped": 0, "tx_dropped": 0, "master": None, "lower": [],
+        "rx_fifo": 0, "rx_frame": 0, "rx_compressed": 0, "rx_multicast": 0,
+        "tx_fifo": 0, "tx_collisions": 0, "tx_carrier": 0, "tx_compressed": 0,
         "counts": True, "why": "counts: uplink", "current_rx_bytes_per_sec": None, "current_tx_bytes_per_sec": None,
         "last_hour": {"rx_bytes": 0, "tx_bytes": 0},
     } == eth0  # fmt: skip

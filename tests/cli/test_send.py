@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import subprocess
@@ -89,10 +90,14 @@ def test_a_peer_that_refuses_while_lines_still_come(env: dict[str, str]) -> None
         assert (1, f"netcli: {peer.url}/api/v1/samples answered 401: Unauthorized\n  {token}\n") == (code, said)
 
 
-def test_a_file_that_cannot_be_read_to_its_end(run: Run) -> None:
-    """A reading error is told and is exit code 1, not the end of the file."""
+def test_a_file_that_cannot_be_read_to_its_end(run: Run, tmp_path: Path) -> None:
+    """A reading error is told and is exit code 1, not the end of the file; other files are sent all the same."""
     with Peer() as peer:
-        assert (1, "", "netcli: Input/output error\n") == run("send", peer.url, "/proc/self/mem")
+        (tmp_path / "day.jsonl").write_bytes(LINES)
+        told = (
+            f"netcli: cannot read /proc/self/mem: Input/output error\nnetcli: 3 stored at {peer.url}/api/v1/samples\n"
+        )
+        assert (1, "", told) == run("send", peer.url, "/proc/self/mem", tmp_path / "day.jsonl")
 
 
 def test_a_peer_that_recovers(run: Run) -> None:
@@ -114,7 +119,8 @@ def test_a_peer_that_is_down_and_comes_up(env: dict[str, str], tmp_path: Path) -
     with subprocess.Popen(command, env=env, **pipes) as process, socket.socket() as listener:  # type: ignore[call-overload]
         assert process.stdin is not None
         assert process.stderr is not None
-        process.stdin.write(LINES)
+        line = LINES.splitlines(True)[0]
+        process.stdin.write(line)
         process.stdin.close()
         url = f"http://127.0.0.1:{port}/api/v1/samples"
         said = process.stderr.readline().decode()
@@ -125,12 +131,14 @@ def test_a_peer_that_is_down_and_comes_up(env: dict[str, str], tmp_path: Path) -
         connection, _ = listener.accept()
         with connection:
             request = b""
-            while LINES not in request:
-                request += connection.recv(1 << 16)
-            body = answer(3, 0, [])
+            while line not in request:
+                chunk = connection.recv(1 << 16)
+                assert chunk, request
+                request += chunk
+            body = answer(1, 0, [])
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
             assert process.wait(timeout=PATIENCE) == 0
-        assert process.stderr.read().decode() == f"netcli: 3 stored at {url}\n"
+        assert process.stderr.read().decode() == f"netcli: 1 stored at {url}\n"
 
 
 def test_collect_send_delivers_in_one_process(run: Run, serve: Callable[[], Serving], data: Path) -> None:
@@ -150,6 +158,34 @@ def test_collect_send_to_a_peer_that_refuses(run: Run) -> None:
     said, hint = result.stderr.splitlines()
     assert said.startswith(f"netcli: {peer.url}/api/v1/samples answered 401: Unauthorized; the lines are kept in /")
     assert hint == "  give the collector's token (--token-file)"
+
+
+ODD_FILES = {
+    "gzip": (gzip.compress(LINES), 0, ""),
+    "members": (b"".join(gzip.compress(line) for line in LINES.splitlines(True)), 0, ""),
+    "padded": (gzip.compress(LINES) + bytes(5000), 0, ""),
+    "byte order mark": (b"\xef\xbb\xbf" + LINES, 0, ""),
+    "NULs": (bytes(5000) + LINES, 0, "{}: 5000 NUL bytes are left out\n"),
+    "carriage returns": (LINES.replace(b"\n", b"\r\n"), 0, ""),
+    "no newline": (LINES[:-1], 0, ""),
+    "appended": (gzip.compress(LINES) + b"text", 1, "{}: 4 bytes after the gzip data are left out\n"),
+    "cut": (gzip.compress(LINES + b"x" * 99 + b"\n")[:-8], 1, "{}: the gzip data breaks off\n"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_files_as_they_are_found(run: Run, tmp_path: Path, kind: str) -> None:
+    """Packed, marked, padded, cut: every line that can be read is stored, from a file and from standard input, and what
+    cannot be read is told, with exit code 1."""
+    text, code, told = ODD_FILES[kind]
+    path = tmp_path / "day"
+    path.write_bytes(text)
+    for arguments, stdin, name in (([path], b"", str(path)), ([], text, "standard input")):
+        with Peer() as peer:
+            result = run("send", "-q", peer.url, *arguments, stdin=stdin)
+        wrong = f"netcli: {told}".format(name) if told else ""
+        assert (code, "", wrong) == result
+        assert LINES.splitlines() == [line for one in peer.received for line in one.lines][:3]
 
 
 @pytest.mark.parametrize(

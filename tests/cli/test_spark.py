@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from netstat_cli.model import Sample
-from netstat_cli.times import SECOND, now
+from netstat_cli.line.model import Sample
+from netstat_cli.times import HOUR, SECOND, format_timestamp, now
 from tests.cli.conftest import PROGRAM, Run, store, text_of
 from tests.given import T0, interface, sample
 
@@ -188,14 +188,14 @@ def test_nothing_stored_yet(run: Run, data: Path) -> None:
     """An empty store, an unknown server and an hour without samples each say so, and what to do."""
     start = "start with: netcli collect --store --interval 10s   (or name another folder with --data)"
     assert (1, "", f"netcli: no samples are stored in {data}\n  {start}\n") == run("spark")
-    store(data, rising())
+    begin = (now() - T0) / SECOND - 2 * HOUR / SECOND
+    store(data, rising(begin=begin))
     assert (1, "", f"netcli: no server 'web9' in {data}\n  there are: web1\n") == run("spark", "--server", "web9")
-    old = "nothing was sampled in the last hour; the newest sample is of 2026-11-21T12:01:20.000Z"
-    back = "look back with --last, or from there: --until 2026-11-21T12:01:20.000Z"
+    newest = format_timestamp(rising(begin=begin)[-1].timestamp)
+    old = f"nothing was sampled in the last hour; the newest sample is of {newest}"
+    back = f"look back with --last, or from there: --until {newest}"
     assert (1, "", f"netcli: {old}\n  {back}\n") == run("spark")
-    assert (
-        run("spark", "--until", "2026-11-21T12:01:20.000Z", "--rx", "--width", "8").stdout == GOLDEN["--width 8 --rx"]
-    )
+    assert run("spark", "--until", newest, "--rx", "--width", "8").stdout == GOLDEN["--width 8 --rx"]
     assert (1, "netcli: no samples in what was given\n") == run("spark", "-")[::2]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,6 +18,7 @@ import pytest
 
 from netstat_cli import __version__
 from netstat_cli.errors import NetcliError, UsageProblem
+from netstat_cli.line.wire import encode
 from netstat_cli.transport.client import (
     BatchTooLarge,
     Client,
@@ -30,11 +32,10 @@ from netstat_cli.transport.client import (
     retry_after,
     samples_url,
 )
-from netstat_cli.wire import encode
 from tests.collector.conftest import Running
 from tests.given import interface, sample
 
-LINES = [encode(sample(i * 10, interface(rx=i * 1000)))[:-1] for i in range(4)]
+LINES = [encode(sample(i * 10, interface(rx=i * 1000))) for i in range(4)]
 
 
 class Reply(NamedTuple):
@@ -62,7 +63,12 @@ class Peer:
     """A real HTTP server that answers as it is told: one reply after the other, then as a good collector does; or
     whatever `judge` makes of the lines."""
 
-    def __init__(self, *replies: Reply, judge: Callable[[list[bytes]], Reply] = taken) -> None:
+    def __init__(
+        self,
+        *replies: Reply,
+        judge: Callable[[list[bytes]], Reply] = taken,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.received: list[Received] = []
         waiting = list(replies)
         peer = self
@@ -87,7 +93,9 @@ class Peer:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def __enter__(self) -> Peer:

@@ -18,8 +18,8 @@ from netstat_cli.transport.sending import (
     Gathering,
     Numbered,
     Tally,
+    each_sent,
     gather,
-    send_all,
 )
 from tests.transport.test_client import LINES, Peer, Reply
 
@@ -126,8 +126,8 @@ def test_everything_sent_is_accounted_for() -> None:
     lines[3] = Numbered("day.jsonl", 4, b"bad")
     lines[-1] = Numbered("-", 7, b"bad")
     with Peer(Reply(500), judge=judge) as peer:
-        tally = send_all(Client(peer.url), gathered(lines), 2, no_wait, lambda line, error: told.append((line, error)))
-    assert Tally(BATCH_LINES, 0, 2) == tally
+        sent = each_sent(Client(peer.url), gathered(lines), 2, no_wait, lambda line, error: told.append((line, error)))
+        assert [Tally(BATCH_LINES - 1, 0, 1), Tally(BATCH_LINES, 0, 2)] == list(sent)
     assert [(lines[3], "is bad"), (lines[-1], "is bad")] == told
     assert [BATCH_LINES, BATCH_LINES, 2] == [len(one.lines) for one in peer.received]
 
@@ -137,5 +137,5 @@ def test_a_peer_that_takes_nothing_stops_the_sending(status: int, error: type[Ex
     """What cannot be delivered is raised, and nothing after it is sent: no line is skipped."""
     lines = [Numbered("-", 1, LINES[0])] * (BATCH_LINES + 1)
     with Peer(judge=lambda _: Reply(status)) as peer, pytest.raises(error):
-        send_all(Client(peer.url), gathered(lines), 2, no_wait, lambda *_: None)
+        list(each_sent(Client(peer.url), gathered(lines), 2, no_wait, lambda *_: None))
     assert {BATCH_LINES} == {len(one.lines) for one in peer.received}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
+import shutil
+import signal
 import threading
 from pathlib import Path
 
 import pytest
 
 from netstat_cli.errors import DeliveryError
-from netstat_cli.transport.spool import SEGMENTS, Spool, SpoolFull, drain
+from netstat_cli.transport.spool import SEGMENTS, Spool, SpoolFull, SpoolUnwritable, drain
 from tests.disks import FailingDisk
 
 MOST = 1 << 20
@@ -288,3 +291,97 @@ def test_a_full_disk_can_be_drained(tmp_path: Path) -> None:
         spool.add(numbered(0, 3), False)
         assert [[line] for line in numbered(0, 3)] == take(spool, 1)
     assert [] == segments(tmp_path)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_segment_that_somebody_removed(tmp_path: Path, replaced: bool) -> None:
+    """rm or rsync on a spool in use: what is added next is in a file that is there, and is delivered."""
+    with Spool(str(tmp_path), MOST) as spool:
+        spool.add(numbered(0, 1), False)
+        (segment,) = segments(tmp_path)
+        segment.unlink()
+        if replaced:
+            segment.write_bytes(b'"other"\n')
+        spool.add(numbered(1, 2), False)
+        assert numbered(1, 2) == [line for batch in take(spool) for line in batch if line != b'"other"']
+
+
+def test_a_spool_that_somebody_removed(tmp_path: Path) -> None:
+    """The folder is made again, and what is added next is in it."""
+    folder = tmp_path / "spool"
+    with Spool(str(folder), MOST) as spool:
+        spool.add(numbered(0, 1), False)
+        shutil.rmtree(folder)
+        assert (0, 0, None) == (spool.size(), spool.waiting(), spool.next(500, MOST))
+        spool.add(numbered(1, 2), False)
+        assert [numbered(1, 2)] == take(spool)
+
+
+@pytest.mark.parametrize(
+    ("fault", "may_pass"), [(errno.ENOSPC, True), (errno.EIO, True), (errno.EROFS, True), (errno.EACCES, False)]
+)
+def test_whether_a_disk_may_take_more_later(tmp_path: Path, fault: int, may_pass: bool) -> None:
+    """Room can be freed and a disk can come back; a folder that belongs to somebody else is to be mended."""
+    disk = FailingDisk()
+    with Spool(str(tmp_path), MOST, disk) as spool:
+        disk.fault = fault
+        with pytest.raises(SpoolUnwritable) as caught:
+            spool.add(numbered(0, 1), False)
+        assert (may_pass, []) == (caught.value.may_pass, segments(tmp_path))
+
+
+def test_a_full_disk_is_not_littered(tmp_path: Path) -> None:
+    """However often adding is tried in vain, no empty segment stays."""
+    disk = FailingDisk()
+    with Spool(str(tmp_path), MOST, disk) as spool:
+        for _ in range(9):
+            disk.room = 0
+            with pytest.raises(SpoolUnwritable):
+                spool.add(numbered(0, 1), False)
+    assert [] == os.listdir(tmp_path)
+
+
+def test_who_delivers_says_where_to(tmp_path: Path) -> None:
+    """Another process learns it from the lock; the one that holds it keeps it, however often it asks."""
+    with Spool(str(tmp_path), MOST) as one, Spool(str(tmp_path), MOST) as other:
+        assert [True, True] == [one.take_delivery("http://web1/"), one.take_delivery("http://web1/")]
+        assert (False, "http://web1/") == (other.take_delivery("http://web2/"), other.delivered_to)
+    with Spool(str(tmp_path), MOST) as other:
+        assert (True, None) == (other.take_delivery("http://web2/"), other.delivered_to)
+    assert "http://web2/" == (tmp_path / "lock").read_text()
+
+
+def test_an_empty_spool_can_go(tmp_path: Path) -> None:
+    """Its folder goes once all is delivered, and not while a line or what was set aside is in it, nor before this
+    process delivers from it."""
+    folder = tmp_path / "spool"
+    with Spool(str(folder), MOST) as spool:
+        spool.add(numbered(0, 2), False)
+        spool.remove_if_empty()
+        assert spool.take_delivery()
+        spool.remove_if_empty()
+        assert [numbered(0, 2)] == take(spool)
+        spool.remove_if_empty()
+        assert not folder.exists()
+    with Spool(str(folder), MOST) as spool:
+        assert spool.take_delivery()
+        spool.set_aside(b"x", "is bad")
+        spool.remove_if_empty()
+    assert ["x"] == [one["line"] for one in rejected(folder)]
+
+
+def test_setting_aside_on_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+    """What did not fit is taken back, so that what is set aside next stands on a line of its own."""
+    with Spool(str(tmp_path), MOST) as spool:
+        spool.set_aside(b"x", "is bad")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50, limits[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                spool.set_aside(b"y" * 99, "is bad")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, ignored)
+        spool.set_aside(b"z", "is bad")
+    assert ["x", "z"] == [one["line"] for one in rejected(tmp_path)]
