@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -13,12 +14,13 @@ from urllib.parse import urlsplit
 from netstat_cli.collector.http import HttpError
 from netstat_cli.errors import NetcliError
 
+LOG = logging.getLogger(__name__)
 OPEN_PATHS = frozenset({"/healthz"})
 _BEARER = "bearer "
 
 
 class Access:
-    """Decides about each request."""
+    """Decide about each request. Called by the loop, for every request."""
 
     def __init__(self, tokens: Tokens | None, only_local: bool) -> None:
         """`only_local`: the collector listens on loopback, so that a public name in Host is a trick."""
@@ -41,19 +43,18 @@ class Access:
 
 
 class Tokens:
-    """The tokens in a file, read again when it changes."""
+    """The tokens in a file, read again when it changes. May be called from any thread."""
 
-    def __init__(self, path: str, read: Callable[[str], list[str]], warn: Callable[[str], None]) -> None:
+    def __init__(self, path: str, read: Callable[[str], list[str]]) -> None:
         """Raises NetcliError if there is no token to begin with."""
         self._path = path
         self._read = read
-        self._warn = warn
         self._lock = threading.Lock()
         self._tokens = [token.encode() for token in read(path)]
         self._stamp = self._look()
 
     def accept(self, offered: list[bytes]) -> bool:
-        """Whether one of the offered is a token; takes as long for a wrong one as for a right one."""
+        """True if one of the offered is a token; takes as long for a wrong one as for a right one."""
         with self._lock:
             self._refresh()
             tokens = self._tokens
@@ -67,7 +68,7 @@ class Tokens:
         try:
             self._tokens = [token.encode() for token in self._read(self._path)]
         except NetcliError as error:
-            self._warn(f"{error.message}; the tokens read before still count")
+            LOG.warning("%s; the tokens read before still count", error.message)
 
     def _look(self) -> tuple[int, int, int] | None:
         try:
@@ -78,7 +79,7 @@ class Tokens:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to the address."""
+    """True if only this machine can connect to the address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -86,8 +87,8 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_local_name(host: str) -> bool:
-    """Whether a Host header may reach a collector on loopback: an address, or a name without a dot. A web page that
-    has its own name point here (DNS rebinding) needs a name in public DNS, which has one."""
+    """True if a Host header may reach a collector on loopback: an address, or a name without a dot. A web page that has
+    its own name point here (DNS rebinding) needs a name in public DNS, which has one."""
     try:
         name = urlsplit(f"//{host}").hostname
     except ValueError:
@@ -102,7 +103,7 @@ def _is_local_name(host: str) -> bool:
 
 
 def _is_same_origin(origin: str | None, host: str) -> bool:
-    """Whether a request comes from no web page, or from one of this very address."""
+    """True if a request comes from no web page, or from one of this very address."""
     try:
         return origin is None or urlsplit(origin).netloc == host
     except ValueError:
@@ -110,7 +111,7 @@ def _is_same_origin(origin: str | None, host: str) -> bool:
 
 
 def _offered(headers: Mapping[str, str]) -> list[bytes]:
-    """The tokens in a request: Authorization: Bearer, X-API-Key or X-Agent-Token."""
+    """Find the tokens in a request: Authorization: Bearer, X-API-Key or X-Agent-Token."""
     authorization = headers.get("authorization", "")
     bearer = authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else None
     found = (bearer, headers.get("x-api-key"), headers.get("x-agent-token"))

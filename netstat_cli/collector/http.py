@@ -14,6 +14,7 @@ from netstat_cli import __version__
 from netstat_cli.errors import InvalidSample
 
 JSON = "application/json"
+RETRY_AFTER = (("Retry-After", "5"),)
 
 
 class Request(NamedTuple):
@@ -25,8 +26,8 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
-    closes: bool = False
-    """Whether the connection is to end with the answer."""
+    connection: str = ""
+    """What the answer says of the connection: `close`, `keep-alive` (to HTTP/1.0), or nothing, which keeps it too."""
 
 
 class Response(NamedTuple):
@@ -36,10 +37,12 @@ class Response(NamedTuple):
     body: bytes
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
+    closes: bool = False
+    """True if the connection has to end with the answer, whatever the client wants."""
 
 
-Later = Callable[[], Response]
-"""What waits for the store and then has the answer."""
+PendingResponse = Callable[[], Response]
+"""Waits until the store has written, and returns the answer."""
 
 
 class HttpError(Exception):
@@ -58,26 +61,36 @@ class HttpError(Exception):
         return Response(self.status, to_json(body), headers=self.headers)
 
 
-def encoded(response: Response, close: bool, with_body: bool = True) -> bytes:
-    """An answer as it goes over the wire."""
-    status = HTTPStatus(response.status)
-    head = [
-        f"HTTP/1.1 {status.value} {status.phrase}",
-        f"Server: netcli/{__version__}",
-        f"Date: {_http_date(int(time.time()))}",
-        f"Content-Type: {response.content_type}",
-        f"Content-Length: {len(response.body)}",
-        "X-Content-Type-Options: nosniff",
-        *[f"{name}: {value}" for name, value in response.headers],
-        *(["Connection: close"] if close else []),
-    ]
-    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (response.body if with_body else b"")
+def too_slow() -> HttpError:
+    """The answer to a request that trickles in."""
+    return HttpError(HTTPStatus.REQUEST_TIMEOUT, "TIMEOUT", "the request came too slowly")
 
 
-@lru_cache(maxsize=1)
-def _http_date(second: int) -> str:
-    """The Date header of all answers in the same second."""
-    return formatdate(second, usegmt=True)
+def saturated(message: str) -> HttpError:
+    """The answer to a request for which there is no room now."""
+    return HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "SATURATED", message, RETRY_AFTER)
+
+
+def encode_response(response: Response, connection: str = "", with_body: bool = True) -> bytes:
+    """Encode an answer as it goes over the wire. `connection`: as in Request."""
+    begin = _begin_of_head(response.status, response.content_type, int(time.time()))
+    more = "".join([f"{name}: {value}\r\n" for name, value in response.headers])
+    if connection:
+        more += f"Connection: {connection}\r\n"
+    head = f"{begin}{len(response.body)}\r\nX-Content-Type-Options: nosniff\r\n{more}\r\n"
+    return head.encode("latin-1") + (response.body if with_body else b"")
+
+
+@lru_cache(maxsize=16)
+def _begin_of_head(status: int, content_type: str, second: int) -> str:
+    """What all answers of a kind in the same second begin with, up to their length."""
+    return (
+        f"HTTP/1.1 {status:d} {HTTPStatus(status).phrase}\r\n"
+        f"Server: netcli/{__version__}\r\n"
+        f"Date: {formatdate(second, usegmt=True)}\r\n"
+        f"Content-Type: {content_type}\r\n"
+        "Content-Length: "
+    )
 
 
 def answer(value: object) -> Response:

@@ -1,283 +1,279 @@
-"""The one thread that reads from all connections without TLS.
+"""The one thread that talks with all clients, in the clear or with TLS.
 
-It stores what comes in small requests itself, as many at a time as are there, so that they share one write to the disk
-and no thread waits for another; a thousand senders that hold a connection open cost no thread. What takes longer, a
-question or a large batch, is answered in a thread of its own.
+A round of the loop takes what has come on all connections, has at most one request of each begun, and sends the answers
+that are there (what is done here and what in workers is work.py's). Thousands of agents that hold a connection open
+cost no thread. New connections (acceptor.py) come last in a round, when it is known who is idle.
+
+`run` is the loop's thread, and everything here belongs to it but `end`, which is called from any thread. What workers
+make comes through `Work.returned`, and a Wake.
+
+What must never happen:
+
+- The loop waits for one client or for a question: it blocks in `select` alone, and for a disk once (work.py).
+- One connection's error ends another one, or the loop. Each step for a connection stands in `_guard`.
+- The loop goes on without being able to: an error outside `_guard` ends `run`, and with it the process (cli/serve.py).
+- A client is waited for without a deadline. Each channel has one, but while its request is being answered.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 import selectors
-import socket
-import threading
+import ssl
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from http import HTTPStatus
+from http.server import HTTPServer
 
-from netstat_cli.collector.answers import RETRY_AFTER, Answers
-from netstat_cli.collector.http import HttpError, Later, Request, Response, encoded
-from netstat_cli.collector.incoming import RECEIVE, Admit, Incoming, Limits, Phase, too_slow
+from netstat_cli.collector.acceptor import Acceptor, Limits
+from netstat_cli.collector.answers import Answers
+from netstat_cli.collector.channel import Channel
+from netstat_cli.collector.channels import Channels
+from netstat_cli.collector.http import HttpError, Request, encode_response, saturated, too_slow
+from netstat_cli.collector.memory import Tide, give_back
+from netstat_cli.collector.parser import Admit, Phase
+from netstat_cli.collector.tasks import Overloaded
+from netstat_cli.collector.wake import Wake
+from netstat_cli.collector.work import Work
 
-CLOSING_SECONDS = 10.0
-DRAIN_SECONDS = 1.0
-LEAVE = b"HTTP/1.1 100 Continue\r\n\r\n"
-Secure = Callable[[socket.socket, object], None]
-"""Takes over a connection with TLS."""
-
-
-class Connection:
-    """One client's connection, while the one thread reads from it."""
-
-    def __init__(self, opened: socket.socket, incoming: Incoming, until: float) -> None:
-        self.socket = opened
-        self.incoming = incoming
-        self.until = until
-        """When the time for what it is doing is over."""
-        self.is_refused = False
-        """Whether it has had its last answer: what it still sends is taken so that it reads that, and not a reset."""
-
-    def fileno(self) -> int:
-        """For the selector."""
-        return self.socket.fileno()
+LOG = logging.getLogger(__name__)
+CLOSING_S = 10.0
+DRAIN_S = 1.0
+SLOWEST = 64 << 10
+"""Bytes a second: a client that takes a large answer more slowly is cut off."""
+MAX_HANDSHAKES = 8
+"""A round. A handshake costs 1 to 5 ms; those that wait are taken in the next rounds."""
+MAX_IN_WORK = 48 << 20
+"""Bytes of bodies that wait to be answered, or are; three of the largest."""
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Loop:
     """Takes connections from a listening socket and answers on them until it is ended."""
 
     def __init__(
-        self, listener: socket.socket, answers: Answers, admit: Admit, limits: Limits, secure: Secure | None
+        self, listener: HTTPServer, answers: Answers, admit: Admit, limits: Limits, tls: ssl.SSLContext | None
     ) -> None:
-        self._listener = listener
-        self._answers = answers
-        self._admit = admit
         self._limits = limits
-        self._secure = secure
-        self.closing = False
-        self.room = threading.BoundedSemaphore(limits.connections)
-        self._kept: set[Connection] = set()
-        self._given_back: deque[Connection] = deque()
-        self._more: list[Connection] = []
-        """Those that were answered and have sent more already."""
-        self._bell, self._ringer = socket.socketpair()
+        self._wake = Wake()
+        self._work = Work(answers, self._wake)
         self._selector = selectors.DefaultSelector()
-        listener.setblocking(False)
-        self._selector.register(listener, selectors.EVENT_READ)
-        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._channels = Channels(self._selector)
+        self._acceptor = Acceptor(listener, self._selector, self._channels, limits, admit, tls)
+        self._pipelined: dict[Channel, None] = {}
+        """Connections that were answered and have sent more already."""
+        self._tide = Tide()
+        self._handshakes = 0
+        self._selector.register(self._wake.receiver, selectors.EVENT_READ)
 
-    def run(self, interval: float) -> None:
-        """Until the end; times are looked after at every interval."""
-        look = time.monotonic() + interval
-        while not self.closing:
-            self._try(lambda: self._round(interval))
-            if (at := time.monotonic()) >= look:
-                look = at + interval
-                self._try(lambda: self._end_overdue(time.monotonic()))
-        self._try(lambda: self._round(0.0))
-        while self._more:
-            self._try(lambda: self._round(0.0))
-        self._selector.close()
-
-    def _try(self, step: Callable[[], None]) -> None:
-        """One connection must not end the others, nor keep the server from its end."""
+    def run(self, interval_s: float) -> None:
+        """Answer until `end`; deadlines are looked at every `interval_s`. Raises what keeps the loop from going on."""
         try:
-            step()
-        except Exception as error:  # noqa: BLE001  whatever it is, the operator hears of it
-            self._answers.tell_once(f"a connection failed: {error!r}")
+            self._work.start()
+            look = time.monotonic() + interval_s
+            while not self._work.is_closing:
+                self._round(interval_s)
+                if (now_s := time.monotonic()) >= look:
+                    look = now_s + interval_s
+                    self._end_overdue(now_s)
+            self._finish(interval_s)
+        finally:
+            self._close_all()
 
     def end(self) -> None:
-        """Has the loop answer what it has taken, and return."""
-        self.closing = True
-        self._ring()
+        """Have the loop answer what it has taken, and return. Called from any thread."""
+        self._work.is_closing = True
+        self._wake.send()
 
-    def close(self) -> None:
-        """Waits for what is answered in threads, and closes all connections."""
-        self._answers.wait_until_idle(CLOSING_SECONDS)
-        for connection in [*self._kept, *self._given_back]:
-            connection.socket.close()
-        self._bell.close()
-        self._ringer.close()
+    def _round(self, timeout_s: float) -> None:
+        """Wait for something to come, and answer it."""
+        ready, self._pipelined = self._pipelined, {}
+        self._handshakes, is_knocking = 0, False
+        for key, events in self._selector.select(0.0 if ready else timeout_s):
+            channel = key.data
+            if key.fileobj is self._acceptor.socket:
+                is_knocking = True
+            elif channel is None:
+                self._wake.take()
+            elif events & selectors.EVENT_WRITE:
+                self._guard(channel, self._flush)
+            elif channel not in ready:  # otherwise it has sent enough for now
+                self._guard(channel, self._receive)
+                ready[channel] = None
+        self._take_returned()
+        self._answer(ready)
+        if is_knocking:  # last, when it is known who is idle
+            for channel in self._acceptor.accept():
+                self._guard(channel, self._send_error, saturated("too many connections"))
 
-    def _ring(self) -> None:
-        """Wakes the thread that waits for connections."""
-        with suppress(OSError):
-            self._ringer.send(b".")
+    def _take_returned(self) -> None:
+        """Send the answers that were made elsewhere."""
+        while self._work.returned:
+            channel, answer, closes = self._work.returned.popleft()
+            self._channels.end_work(channel)
+            self._guard(channel, self._send, answer, closes)
 
-    def _round(self, seconds: float) -> None:
-        """Waits for something to come, and answers it."""
-        ready, self._more = dict.fromkeys(self._more), []
-        for key, _ in self._selector.select(0.0 if ready else seconds):
-            if isinstance(key.fileobj, Connection):
-                if key.fileobj not in ready:  # otherwise it has sent enough for now
-                    self._receive(key.fileobj)
-                    ready[key.fileobj] = None
-            elif key.fileobj is self._listener:
-                self._accept()
-            else:
-                self._bell.recv(RECEIVE)
-        while self._given_back:
-            self._keep(connection := self._given_back.popleft())
-            ready[connection] = None
-        self._more = self._answer(ready)
-
-    def _accept(self) -> None:
-        """Takes new connections; when there are too many, with an answer that says so."""
-        while True:
-            try:
-                opened, address = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._answers.tell_once(f"cannot take a connection: {error.strerror}")
-                time.sleep(0.01)
-                return
-            if not self.room.acquire(blocking=False):
-                self._turn_away(opened)
-            elif self._secure is not None:
-                self._secure(opened, address)
-            else:
-                opened.setblocking(False)
-                with suppress(OSError):  # the client may have gone again
-                    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                incoming = Incoming(self._admit)
-                self._keep(Connection(opened, incoming, time.monotonic() + self._limits.idle))
-
-    def _turn_away(self, opened: socket.socket) -> None:
-        full = HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "SATURATED", "too many connections", RETRY_AFTER)
-        with suppress(OSError):
-            opened.settimeout(0.0)
-            if self._secure is None:
-                opened.send(encoded(full.response(), close=True))
-        shut(opened)
-
-    def _keep(self, connection: Connection) -> None:
-        self._kept.add(connection)
-        self._selector.register(connection, selectors.EVENT_READ)
-
-    def _let_go(self, connection: Connection) -> None:
-        self._kept.remove(connection)
-        self._selector.unregister(connection)
-
-    def _drop(self, connection: Connection) -> None:
-        """The end of a connection."""
-        if connection not in self._kept:
+    def _guard(self, channel: Channel, step: Callable[..., None], *more: object) -> None:
+        """Do something for a connection; if it fails, that connection ends and no other."""
+        if channel.is_closed:
             return
-        self._let_go(connection)
-        shut(connection.socket)
-        self.room.release()
-
-    def _receive(self, connection: Connection) -> None:
-        """Takes what came on a connection."""
         try:
-            data = connection.socket.recv(RECEIVE)
-        except BlockingIOError:
+            step(channel, *more)
+        except OSError:  # the client has gone, or speaks no TLS that we do
+            self._channels.close(channel)
+        except Exception as error:  # noqa: BLE001  whatever it is, the operator hears of it
+            LOG.error("a connection failed: %r", error)
+            self._channels.close(channel)
+
+    # Requests come in
+
+    def _receive(self, channel: Channel) -> None:
+        """Take what came on a connection."""
+        if channel.is_busy:
+            self._channels.watch(channel, 0)  # until its answer is sent
             return
-        except OSError:
-            data = b""
-        if not data:
-            self._drop(connection)
-        elif not connection.is_refused:
-            connection.incoming.feed(data)
+        if not channel.stream.is_ready:
+            if self._handshakes >= MAX_HANDSHAKES:
+                return
+            self._handshakes += 1
+        data = channel.stream.receive()
+        if data:
+            if not channel.is_draining:
+                channel.parser.feed(data)
+        elif data is not None:
+            self._channels.close_gracefully(channel)
 
-    def _answer(self, connections: Iterable[Connection]) -> list[Connection]:
-        """Answers one request of each, if it is there; which connections have sent more."""
-        taken = [(one, request) for one in connections if (request := self._next_request(one)) is not None]
-        begun = [(*one, self._begin(*one)) for one in taken]
-        answered = [one for one, request, part in begun if part is not None and self._end(one, request, part)]
-        return [one for one in answered if one.incoming.has_more]
+    def _answer(self, ready: Iterable[Channel]) -> None:
+        """Answer one request of each, if it is there. What the store is to write is written as one group."""
+        for channel in ready:
+            self._guard(channel, self._begin)
+        self._work.commit()
+        self._take_returned()
 
-    def _next_request(self, connection: Connection) -> Request | None:
-        if connection not in self._kept or connection.is_refused:
+    def _begin(self, channel: Channel) -> None:
+        """Begin the next request of a connection, if all of it is there."""
+        request = self._next_request(channel)
+        if request is None or channel.held:
+            self._channels.count(channel)
+        if request is None:
+            if (heaviest := self._channels.heaviest()) is not None:
+                self._guard(heaviest, self._relieve)
+            return
+        if self._channels.in_work and self._channels.in_work + len(request.body) > MAX_IN_WORK:
+            self._send_error(channel, saturated("too much waits to be stored"))
+            return
+        self._channels.begin_work(channel, len(request.body))
+        channel.deadline = math.inf
+        try:
+            self._work.begin(channel, request)
+        except Overloaded:
+            self._work.refuse(channel, request)
+
+    def _next_request(self, channel: Channel) -> Request | None:
+        if channel.is_busy or channel.unsent or channel.is_draining or not channel.stream.is_ready:
             return None
-        incoming, phase = connection.incoming, connection.incoming.phase
+        parser, phase = channel.parser, channel.parser.phase
         try:
-            request = incoming.next()
+            request = parser.next_request()
         except HttpError as error:
-            self._refuse(connection, error)
+            self._send_error(channel, error)
             return None
-        if incoming.phase is not phase or request is not None:
-            connection.until = time.monotonic() + self._limits.seconds(incoming.phase)
-        if incoming.asks_leave():
-            self._send(connection, LEAVE, close=False)
+        if request is None and parser.phase is not phase:
+            channel.deadline = time.monotonic() + self._limits.timeout_s(parser.phase)
+            self._channels.line_up(channel, self._channels.starting if parser.phase is Phase.HEAD else None)
+        if parser.expects_continue():
+            channel.queue(CONTINUE)
+            self._flush(channel)
         return request
 
-    def _begin(self, connection: Connection, request: Request) -> Response | Later | None:
-        """Hands what is to be stored to the store; what takes longer to a thread, and then there is nothing here."""
-        part = self._answers.begin(request)
-        if part is None:
+    # Answers go out
 
-            def answer() -> tuple[bytes, bool]:
-                response, close = self._answers.whole(request)
-                close |= self.closing
-                return encoded(response, close, request.method != "HEAD"), close
+    def _send(self, channel: Channel, data: bytes, closes: bool) -> None:
+        """Send an answer, now or as the client takes it."""
+        channel.closes = closes
+        channel.queue(data)
+        slowest_s = self._limits.body_timeout_s + len(data) / SLOWEST
+        channel.deadline = time.monotonic() + slowest_s
+        self._flush(channel)
 
-            self._in_thread(connection, answer)
-        return part
+    def _send_error(self, channel: Channel, error: HttpError) -> None:
+        """Send the last answer on a connection whose requests are not read any more."""
+        channel.refuse()
+        self._channels.line_up(channel, None)
+        self._send(channel, encode_response(error.response(), "close"), closes=True)
 
-    def _end(self, connection: Connection, request: Request, part: Response | Later) -> bool:
-        """Sends the answer; whether another request may follow."""
-        response = self._answers.end(request, part)
-        close = request.closes or self.closing
-        if not self._send(connection, encoded(response, close, request.method != "HEAD"), close):
-            return False
-        if close:
-            self._drop(connection)
-        return not close
+    def _flush(self, channel: Channel) -> None:
+        """Send what waits on a connection, and go on with it when that is all."""
+        is_sent = channel.flush()
+        if not is_sent or channel.held:
+            self._channels.count(channel)
+        if not is_sent:
+            self._channels.watch(channel, selectors.EVENT_WRITE)
+            if (heaviest := self._channels.heaviest()) is not None:
+                self._guard(heaviest, self._relieve)
+        elif channel.is_draining:
+            channel.stream.end()
+            channel.deadline = time.monotonic() + DRAIN_S
+            self._channels.watch(channel, selectors.EVENT_READ)
+        elif channel.closes:
+            self._channels.close_gracefully(channel)
+        else:
+            self._channels.watch(channel, selectors.EVENT_READ)
+            if channel.parser.phase is Phase.IDLE and channel.stream.is_ready:
+                self._rest(channel)
 
-    def _send(self, connection: Connection, data: bytes, close: bool) -> bool:
-        """Sends as much as the system takes at once, and the rest in a thread; whether that was all."""
-        try:
-            sent = connection.socket.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self._drop(connection)
-            return False
-        if sent < len(data):
-            self._in_thread(connection, lambda: (data[sent:], close))
-        return sent == len(data)
+    def _rest(self, channel: Channel) -> None:
+        """Wait for the next request of a connection, of which something may have come already."""
+        channel.deadline = time.monotonic() + self._limits.idle_timeout_s
+        self._channels.line_up(channel, self._channels.idle)
+        if channel.parser.buffered:
+            self._pipelined[channel] = None
 
-    def _refuse(self, connection: Connection, error: HttpError) -> None:
-        """The last answer on a connection."""
-        connection.is_refused = True
-        connection.until = time.monotonic() + DRAIN_SECONDS
-        if self._send(connection, encoded(error.response(), close=True), close=True):
-            with suppress(OSError):
-                connection.socket.shutdown(socket.SHUT_WR)
+    def _relieve(self, channel: Channel) -> None:
+        """Give back what is kept for a connection, because more is kept for all than may be."""
+        if channel.unsent or channel.is_draining or channel.is_busy:
+            self._channels.close(channel)
+        else:
+            self._send_error(channel, saturated("too much waits to be received"))
 
-    def _end_overdue(self, now: float) -> None:
-        for connection in [one for one in self._kept if one.until < now]:
-            if connection.is_refused or connection.incoming.phase is Phase.IDLE:
-                self._drop(connection)
-            else:
-                self._refuse(connection, too_slow())
+    # Time
 
-    def _in_thread(self, connection: Connection, make: Callable[[], tuple[bytes, bool]]) -> None:
-        """Makes and sends what the client is to have, in a thread, and goes on with the connection or closes it."""
-        self._let_go(connection)
-        threading.Thread(target=self._send_slowly, args=(connection, make), daemon=True).start()
+    def _end_overdue(self, now_s: float) -> None:
+        for channel in [channel for channel in self._channels if channel.deadline < now_s]:
+            self._guard(channel, self._expire)
+        self._acceptor.resume(now_s)
+        if self._tide.has_ebbed(self._channels.held + self._channels.in_work):
+            self._work.do_besides(give_back)
 
-    def _send_slowly(self, connection: Connection, make: Callable[[], tuple[bytes, bool]]) -> None:
-        with self._answers.busy():
-            try:
-                data, close = make()
-                connection.socket.settimeout(self._limits.body)
-                connection.socket.sendall(data)
-                connection.socket.setblocking(False)
-            except OSError:
-                close = True
-            if close:
-                shut(connection.socket)
-                self.room.release()
-            else:
-                connection.until = time.monotonic() + self._limits.idle
-                self._given_back.append(connection)
-                self._ring()
+    def _expire(self, channel: Channel) -> None:
+        """End what a connection took too long for."""
+        if channel.unsent or channel.is_draining or not channel.stream.is_ready:
+            self._channels.close(channel)
+        elif channel.parser.phase is Phase.IDLE:
+            self._channels.close_gracefully(channel)
+        else:
+            self._send_error(channel, too_slow())
 
+    def _finish(self, interval_s: float) -> None:
+        """Stop listening, answer what was taken, and wait until it is sent."""
+        self._acceptor.close()
+        until = time.monotonic() + CLOSING_S
+        self._round(0.0)
+        while time.monotonic() < until:
+            for channel in [channel for channel in self._channels if not self._is_under_way(channel)]:
+                self._guard(channel, self._channels.close_gracefully)
+            if not self._channels:
+                return
+            self._round(interval_s)
 
-def shut(connection: socket.socket) -> None:
-    """Closes a connection after what was sent on it."""
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_WR)
-    connection.close()
+    def _is_under_way(self, channel: Channel) -> bool:
+        """True if a request of the connection was taken and its answer is not sent."""
+        return channel.is_busy or channel.unsent > 0 or channel in self._pipelined
+
+    def _close_all(self) -> None:
+        self._acceptor.close()
+        for channel in [*self._channels]:
+            self._channels.close(channel)
+        self._work.close()
+        self._selector.close()
+        self._wake.close()

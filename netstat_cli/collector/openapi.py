@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from netstat_cli import __version__
-from netstat_cli.model import COUNTER_LIMIT
-from netstat_cli.series import MOST_EDGES
+from netstat_cli.line.model import COUNTER_LIMIT, MAX_INTERFACES, MAX_TEXT, Field, Interface, Sample, fields
 from netstat_cli.times import LAST_MOMENT, SECOND
-from netstat_cli.wire import MAX_INTERFACES, MAX_NAME, MAX_TEXT
+from netstat_cli.traffic.series import MAX_EDGES
 
 Schema = dict[str, Any]
 
@@ -36,7 +37,6 @@ _EPOCH_SECONDS: Schema = {
 _WHEN: Schema = {"anyOf": [_TIME, _EPOCH_SECONDS]}
 _INTERVAL: Schema = {"type": "number", "minimum": 0, "exclusiveMaximum": COUNTER_LIMIT, "description": "seconds"}
 _ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}
-_FOUR = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
 _RATES = {"network_rx_bytes_per_sec": _RATE, "network_tx_bytes_per_sec": _RATE}
 
 
@@ -77,33 +77,29 @@ _STORING = (400, 401, 403, 411, 413, 415, 503, 507)
 _IN_PATH = {"name": "server_id", "in": "path", "required": True, "schema": _ID}
 _NODE_IN_PATH = {**_IN_PATH, "name": "name"}
 
-_INTERFACE = _object(
-    {
-        "name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
-        "ifindex": _COUNTER,
-        "kind": _TEXT,
-        "is_up": {"type": "boolean"},
-        "speed_mbps": {"type": "integer"},
-        "start": _TIME,
-        **dict.fromkeys((*_FOUR, "rx_errors", "tx_errors", "rx_dropped", "tx_dropped"), _COUNTER),
-        "master": _TEXT,
-        "lower": _list({"type": "string", "minLength": 1, "maxLength": MAX_NAME}),
-    },
-    ["name", "is_up", *_FOUR],
-)
-_SAMPLE = _object(
-    {
-        "timestamp": _WHEN,
-        "server_id": _ID,
-        "hostname": _TEXT,
-        "boot_id": _TEXT,
-        "seq": _COUNTER,
-        "interval": _INTERVAL,
-        **_RATES,
-        "network_interfaces": {"type": ["array", "null"], "items": _ref("Interface"), "maxItems": MAX_INTERFACES},
-    },
-    ["timestamp", "server_id"],
-)
+
+def _of_the_model(model: type[msgspec.Struct]) -> Schema:
+    """The schema of a model, from its fields' declarations. Unknown keys are welcome."""
+    declared = list(fields(model))
+    properties = {
+        field.name: _INTERFACES if field.name == "network_interfaces" else _of_a_field(field) for field in declared
+    }
+    return _object(properties, [field.name for field in declared if field.required])
+
+
+def _of_a_field(field: Field) -> Schema:
+    schema = msgspec.json.schema(field.type, schema_hook=lambda _: dict(_WHEN))
+    for one in (schema, *schema.get("anyOf", ())):
+        if one.get("type") == "integer":
+            one["maximum"] = COUNTER_LIMIT - 1  # which msgspec's constraints cannot say
+        if "pattern" in one:
+            one["pattern"] = _ID["pattern"]
+    if field.unit:
+        schema["description"] = f"{schema.get('description', '')} In {field.unit}."
+    return schema
+
+
+_INTERFACES: Schema = {"type": ["array", "null"], "items": _ref("Interface"), "maxItems": MAX_INTERFACES}
 _RECEIPT = _object(
     {
         "accepted": _COUNTER,
@@ -121,17 +117,22 @@ _HEARTBEAT_ANSWER = _object(
     }
 )
 _STATUS = {"enum": ["online", "warning", "offline"]}
+_CLOCK = {
+    "clock_skew_seconds": {"type": ["number", "null"], "description": "how far its clock is ahead of this machine's"},
+    "clock_ahead_seconds": {"type": ["number", "null"], "description": "too far to be believed: it is set aside"},
+}
 _SERVER = _object(
     {
         "id": _ID,
         "hostname": {"type": ["string", "null"]},
         "status": _STATUS,
         "last_seen": _TIME,
+        **_CLOCK,
         "timestamp": _TIME,
         "first_timestamp": {**_TIME, "type": ["string", "null"]},
         "interval": {**_INTERVAL, "type": ["number", "null"]},
         **_RATES,
-        "network_interfaces": {"type": ["array", "null"], "items": _ref("Interface"), "maxItems": MAX_INTERFACES},
+        "network_interfaces": _INTERFACES,
     }
 )
 _DURATION: Schema = {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(ms|[smhdwy]))+$", "default": "1h"}
@@ -148,7 +149,7 @@ _SERIES_QUERY = _object(
             "type": "array",
             "items": _MOMENT,
             "minItems": 2,
-            "maxItems": MOST_EDGES,
+            "maxItems": MAX_EDGES,
             "uniqueItems": True,
             "description": "each later than the one before",
         },
@@ -171,6 +172,7 @@ _NODE = _object(
         "status": _STATUS,
         "last_seen": {"type": "string", "examples": ["3s ago"]},
         "last_seen_timestamp": {"type": "number"},
+        **_CLOCK,
         "network_interfaces": _list({"type": "string"}),
         **_RATES,
         **dict.fromkeys(("network_errin", "network_errout", "network_dropin", "network_dropout"), _SUM),
@@ -296,8 +298,8 @@ DESCRIPTION: Schema = {
     },
     "components": {
         "schemas": {
-            "Interface": _INTERFACE,
-            "Sample": _SAMPLE,
+            "Interface": _of_the_model(Interface),
+            "Sample": _of_the_model(Sample),
             "Server": _SERVER,
             "Node": _NODE,
             "Error": _object({"detail": {}}, ["detail"]),

@@ -11,18 +11,18 @@ from itertools import pairwise
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from netstat_cli.collector.http import HttpError, Later, Request, Response, answer, answer_list
-from netstat_cli.collector.live import Live, Node, Thresholds, ago
+from netstat_cli.collector.http import HttpError, PendingResponse, Request, Response, answer, answer_list
+from netstat_cli.collector.live import Live, Node
 from netstat_cli.errors import InvalidSample, Problem, UsageProblem
-from netstat_cli.model import Sample
+from netstat_cli.line.model import RATE_DERIVED, Sample
+from netstat_cli.line.topology import uplinks
+from netstat_cli.line.wire import decode, encode, is_server_id, parse_json, sample_from
 from netstat_cli.reader import store_reader
-from netstat_cli.repeats import Repeat
-from netstat_cli.series import MOST_EDGES, points, to_wire
+from netstat_cli.status import Thresholds, ago
 from netstat_cli.store.history import open_history
-from netstat_cli.store.writer import Stored, Writer
+from netstat_cli.store.writer import MAX_AHEAD, Stored, Writer
 from netstat_cli.times import LAST_MOMENT, SECOND, format_timestamp, now, parse_duration
-from netstat_cli.topology import INTEGRATED, uplinks
-from netstat_cli.wire import is_server_id, parse_json, sample_from
+from netstat_cli.traffic.series import MAX_EDGES, points, to_wire
 
 DEFAULT_POINTS, MOST_POINTS = 30, 1000
 MOST_LINES = 20_000
@@ -32,7 +32,7 @@ STORING = frozenset({"/api/v1/samples", "/api/v1/agents/heartbeat", "/api/nodes"
 SMALL_BODY = 1 << 19
 """Some 400 lines with all that netcli says of five interfaces, twenty milliseconds."""
 LONGEST_PERIOD = 100 * 365 * 86400 * SECOND
-INTEGRATED_NAME = "total"
+TOTAL_NAME = "total"
 
 _LINE_TYPES = frozenset(
     {"", "application/x-ndjson", "application/jsonl", "application/json", "application/octet-stream"}
@@ -52,7 +52,7 @@ class Collector(NamedTuple):
     live: Live
     thresholds: Thresholds
 
-    def store(self, samples: Sequence[Sample | Repeat], reply: Callable[[list[Stored]], Response]) -> Later:
+    def store(self, samples: Sequence[Sample], reply: Callable[[list[Stored]], Response]) -> PendingResponse:
         """Hands samples to the store; once they are on disk they are in the live view, and `reply` is the answer.
         Raises StoreError and HttpError."""
         known = self.writer.latest
@@ -65,12 +65,16 @@ class Collector(NamedTuple):
 
         def stored() -> Response:
             outcome = ticket.wait()
-            self.live.saw([one.sample.server_id for one in outcome if one.error is None], now())
+            at = now()
+            self.live.saw([one.sample for one in outcome if one.error is None and not one.ahead], at)
+            for one in outcome:
+                if one.ahead:
+                    self.live.saw_ahead(one.sample, one.ahead, at)
             return reply(outcome)
 
         return stored
 
-    def store_one(self, sample: Sample, body: object) -> Later:
+    def store_one(self, sample: Sample, body: object) -> PendingResponse:
         """The same for one sample, answered with `body`, or with why no line can be made of it."""
 
         def reply(outcome: list[Stored]) -> Response:
@@ -84,10 +88,10 @@ class Collector(NamedTuple):
 # What agents send
 
 
-def post_samples(collector: Collector, request: Request) -> Later:
+def post_samples(collector: Collector, request: Request) -> PendingResponse:
     """Many lines: the good ones are stored, the others named with their number and what is wrong."""
     _require_body(request, _LINE_TYPES)
-    incoming: dict[int, Sample | Repeat] = {}
+    incoming: dict[int, Sample] = {}
     errors: dict[int, str] = {}
     lines = request.body.split(b"\n")
     if len(lines) > MOST_LINES:
@@ -98,7 +102,7 @@ def post_samples(collector: Collector, request: Request) -> Later:
             errors[number] = f"has over {LONGEST_LINE >> 20} MiB, which no sample needs"
         elif text := line.strip():
             try:
-                incoming[number] = collector.writer.read(text)
+                incoming[number] = decode(text)
             except InvalidSample as error:
                 errors[number] = error.message
 
@@ -112,7 +116,7 @@ def post_samples(collector: Collector, request: Request) -> Later:
     return collector.store([*incoming.values()], reply)
 
 
-def post_heartbeat(collector: Collector, request: Request) -> Later:
+def post_heartbeat(collector: Collector, request: Request) -> PendingResponse:
     """One sample of an agent of the homelab dashboard; what is not about the network is ignored."""
     _require_body(request, _OBJECT_TYPES)
     sent = _json_object(request)
@@ -125,7 +129,7 @@ def post_heartbeat(collector: Collector, request: Request) -> Later:
     return collector.store_one(sample, {"status": "ok", **registration})
 
 
-def post_node(collector: Collector, request: Request) -> Later:
+def post_node(collector: Collector, request: Request) -> PendingResponse:
     """One node of the cluster map. Its rates become the counters of an interface of their own."""
     _require_body(request, _OBJECT_TYPES)
     sample = sample_from(_of_a_node(_json_object(request)))
@@ -147,7 +151,7 @@ def _of_a_node(sent: dict[str, object]) -> dict[str, object]:
     if listed is None and any(sent.get(rate) is not None for rate in _RATES):
         zeros = dict.fromkeys(("rx_bytes", "tx_bytes", "rx_packets", "tx_packets"), 0)
         faults = {ours: sent[theirs] for theirs, ours in _FAULTS.items() if theirs in sent}
-        listed = [{"name": INTEGRATED_NAME, "kind": INTEGRATED, "is_up": True, **zeros, **faults}]
+        listed = [{"name": TOTAL_NAME, "kind": RATE_DERIVED, "is_up": True, **zeros, **faults}]
     known["network_interfaces"] = listed
     return known
 
@@ -183,7 +187,7 @@ def get_servers(collector: Collector, _: Request) -> Response:
 def get_server(collector: Collector, _: Request, server_id: str) -> Response:
     """One server with its latest sample, and when its first was taken."""
     node = _find(collector, server_id)
-    with open_history(collector.data, server_id) as history:
+    with open_history(collector.data, server_id, now() + MAX_AHEAD) as history:
         first = history.first()
     return answer({**_server(collector, node), "first_timestamp": format_timestamp(first.timestamp) if first else None})
 
@@ -203,7 +207,7 @@ def get_sparkline(collector: Collector, request: Request, server_id: str) -> Res
     if not count.isdecimal() or len(count) > 4 or not 1 <= int(count) <= MOST_POINTS:
         raise _bad("INVALID_POINTS", f"points should be a number from 1 to {MOST_POINTS}")
     until = now()
-    with open_history(collector.data, server_id) as history:
+    with open_history(collector.data, server_id, now() + MAX_AHEAD) as history:
         found = points(history, interface, until - length, until, int(count))
     data = [
         {
@@ -226,7 +230,7 @@ def get_interfaces(collector: Collector, request: Request, server_id: str) -> Re
     if since >= until:
         raise _bad("INVALID_SPAN", "since should come before until")
     pattern = request.query.get("iface")
-    reader = store_reader(collector.data, server_id)
+    reader = store_reader(collector.data, now(), server_id)
     return answer(reader.interfaces(server_id, [pattern] if pattern else [], since, until))
 
 
@@ -240,13 +244,13 @@ def post_series(collector: Collector, request: Request, server_id: str) -> Respo
         raise _bad("INVALID_INTERFACE", "interface should be a name, or null for the node's total")
     if (
         not isinstance(edges, list)
-        or not 2 <= len(edges) <= MOST_EDGES
+        or not 2 <= len(edges) <= MAX_EDGES
         or not all(type(edge) is int and 0 <= edge <= LAST_MOMENT for edge in edges)
         or any(later <= edge for edge, later in pairwise(edges))
     ):
-        message = f"edges should be 2 to {MOST_EDGES} moments (milliseconds since the epoch), each later than the last"
+        message = f"edges should be 2 to {MAX_EDGES} moments (milliseconds since the epoch), each later than the last"
         raise _bad("INVALID_EDGES", message)
-    return answer(to_wire(store_reader(collector.data, server_id).series(server_id, interface, edges)))
+    return answer(to_wire(store_reader(collector.data, now(), server_id).series(server_id, interface, edges)))
 
 
 def get_nodes(collector: Collector, _: Request) -> Response:
@@ -270,7 +274,7 @@ def get_stats(collector: Collector, _: Request) -> Response:
     """How many nodes there are, and what those that are online carry."""
     at = now()
     nodes = collector.live.nodes()
-    statuses = [collector.thresholds.status(at - node.arrived) for node in nodes]
+    statuses = [node.status(collector.thresholds, at) for node in nodes]
     online = [node.sample for node, status in zip(nodes, statuses, strict=True) if status == "online"]
     sent = sum(sample.network_tx_bytes_per_sec or 0.0 for sample in online)
     received = sum(sample.network_rx_bytes_per_sec or 0.0 for sample in online)
@@ -305,33 +309,40 @@ def _moment(text: str | None, key: str) -> int:
 
 
 def _server(collector: Collector, node: Node) -> dict[str, object]:
-    line = json.loads(node.line)
+    line = json.loads(encode(node.sample))
     kept = ("timestamp", "interval", *_RATES, "network_interfaces")
     return {
         "id": line["server_id"],
         "hostname": line.get("hostname"),
-        "status": collector.thresholds.status(now() - node.arrived),
+        "status": node.status(collector.thresholds, now()),
         "last_seen": format_timestamp(node.arrived),
+        **_clock(node),
         **{key: line.get(key) for key in kept},
     }
 
 
 def _node(collector: Collector, node: Node) -> dict[str, object]:
     sample = node.sample
-    extra, counted = sample.extra or {}, uplinks(sample.interfaces or ())
+    extra, counted = sample.extra.members, uplinks(sample.interfaces)
     silence = now() - node.arrived
     return {
         "name": sample.server_id,
         "hostname": sample.hostname,
         "internal_ip": extra.get("internal_ip"),
-        "status": collector.thresholds.status(silence),
+        "status": node.status(collector.thresholds, node.arrived + silence),
         "last_seen": ago(silence),
         "last_seen_timestamp": node.arrived / SECOND,
-        "network_interfaces": extra.get("interface_names") or [one.name for one in sample.interfaces or ()],
+        **_clock(node),
+        "network_interfaces": extra.get("interface_names") or [one.name for one in sample.interfaces],
         "network_tx_bytes_per_sec": sample.network_tx_bytes_per_sec,
         "network_rx_bytes_per_sec": sample.network_rx_bytes_per_sec,
         **{theirs: sum(getattr(one, ours) or 0 for one in counted) for theirs, ours in _FAULTS.items()},
     }
+
+
+def _clock(node: Node) -> dict[str, float | None]:
+    """By how many seconds a node's clock is ahead, and by how many a sample was that was set aside for it."""
+    return {"clock_skew_seconds": node.skew_s, "clock_ahead_seconds": node.ahead / SECOND if node.ahead else None}
 
 
 def _find(collector: Collector, server_id: str) -> Node:
@@ -349,7 +360,7 @@ def _bad(code: str, message: str) -> HttpError:
     return HttpError(HTTPStatus.BAD_REQUEST, code, message)
 
 
-Route = Callable[..., Response | Later]
+Route = Callable[..., Response | PendingResponse]
 _ID = r"(?P<server_id>[^/]+)"
 ROUTES: tuple[tuple[re.Pattern[str], dict[str, Route]], ...] = (
     (re.compile(r"/api/v1/samples"), {"POST": post_samples, "PUT": post_samples}),
@@ -373,7 +384,7 @@ def is_quick(request: Request) -> bool:
     return small and request.method in ("POST", "PUT") and request.path in STORING
 
 
-def route(collector: Collector, request: Request) -> Response | Later:
+def route(collector: Collector, request: Request) -> Response | PendingResponse:
     """The answer to a request, or what waits for the store and has it then. Raises HttpError, InvalidSample (of what
     was sent) and StoreError."""
     method = "GET" if request.method == "HEAD" else request.method

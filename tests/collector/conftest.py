@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,6 +32,24 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
 
 
+class Listening(logging.Handler):
+    """Keep what the collector logs as warnings, until closed."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.messages = messages
+        logging.getLogger("netstat_cli.collector").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a message."""
+        self.messages.append(record.getMessage())
+
+    def close(self) -> None:
+        """Listen no more."""
+        logging.getLogger("netstat_cli.collector").removeHandler(self)
+        super().close()
+
+
 class Running:
     """A collector on 127.0.0.1:0 over its own store, until closed."""
 
@@ -39,7 +59,8 @@ class Running:
         self.writer = Writer(str(data), "the tests", self.warnings.append, disk)
         self.live = Live(self.writer.latest, now())
         collector = Collector(str(data), self.writer, self.live, thresholds or Thresholds())
-        self.server = Server(Address("127.0.0.1", 0), collector, self.warnings.append)
+        self.log = Listening(self.warnings)
+        self.server = Server(Address("127.0.0.1", 0), collector)
         self.url, self.port = self.server.url, self.server.server_port
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
@@ -50,6 +71,7 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self.finish()
         self.writer.close()
+        self.log.close()
 
     def finish(self) -> None:
         """Stops answering; the store stays open."""
@@ -100,3 +122,14 @@ def collector(tmp_path: Path) -> Iterator[Running]:
     """A collector with an empty store."""
     with Running(tmp_path / "store") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Self-signed certificates: server.pem for 127.0.0.1 and client.pem, each with its key."""
+    folder = tmp_path_factory.mktemp("certificates")
+    for name in ("server", "client"):
+        new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj"
+        files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{name}.key", "-out", f"{name}.pem"]
+        subprocess.run([*new.split(), f"/CN={name}", *files], cwd=folder, check=True, capture_output=True)
+    return folder

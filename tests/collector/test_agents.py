@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from netstat_cli.times import format_timestamp, now
+from netstat_cli.line.model import Moment
+from netstat_cli.times import DAY, format_timestamp, now
 from tests.collector.conftest import JSON, Running
+from tests.given import T0, interface, line_of, sample
 
 MOMENT = "2026-01-29T10:00:00.123456+00:00"
 HEARTBEAT = """
@@ -33,6 +37,7 @@ def steady(value: Any) -> Any:
     text = json.dumps(value)
     text = re.sub(r'("last_seen"|"timestamp"): "20[^"]*"(?=, "network_rx|})', r'\1: "NOW"', text)
     text = re.sub(r'"last_seen_timestamp": \d{10}\.\d+', '"last_seen_timestamp": "NOW"', text)
+    text = re.sub(r'"clock_skew_seconds": -\d+\.\d+', '"clock_skew_seconds": "LONG AGO"', text)
     return json.loads(re.sub(r"\b\d+s ago", "NOW", text))
 
 
@@ -63,11 +68,12 @@ def test_the_heartbeat_of_the_first_system(collector: Running) -> None:
 
 
 def test_a_heartbeat_is_stored_as_one_line_about_the_network(collector: Running) -> None:
-    """Only what is about the network is kept, in format 1, with the start of each run added."""
+    """Only what is about the network is kept, in format 1, with the starts of runs and the node's counters added."""
     post_text(collector, "/api/v1/agents/heartbeat", HEARTBEAT)
     assert collector.stored("mediaserver") == {
         "2026-01-29.jsonl": '{"timestamp":"2026-01-29T10:00:00.123Z","server_id":"mediaserver",'
-        '"hostname":"mediaserver.local","network_interfaces":['
+        '"hostname":"mediaserver.local","network_start":"2026-01-29T10:00:00.123Z","network_rx_bytes":1073741824,'
+        '"network_tx_bytes":536870912,"network_rx_packets":1000000,"network_tx_packets":500000,"network_interfaces":['
         '{"name":"eth0","is_up":true,"start":"2026-01-29T10:00:00.123Z","rx_bytes":1073741824,"tx_bytes":536870912,'
         '"rx_packets":1000000,"tx_packets":500000},'
         '{"name":"docker0","is_up":false,"start":"2026-01-29T10:00:00.123Z","rx_bytes":0,"tx_bytes":0,'
@@ -80,6 +86,7 @@ def test_the_server_as_the_first_system_reads_it(collector: Running) -> None:
     post_text(collector, "/api/v1/agents/heartbeat", HEARTBEAT)
     answered = collector.get("/api/v1/servers/mediaserver")
     last_seen = answered.pop("last_seen")
+    assert (True, None) == (answered.pop("clock_skew_seconds") < -1e6, answered.pop("clock_ahead_seconds"))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", last_seen)
     start = "2026-01-29T10:00:00.123Z"
     assert {
@@ -98,8 +105,8 @@ def test_the_server_as_the_first_system_reads_it(collector: Running) -> None:
              "tx_packets": 0},
         ],
     } == answered  # fmt: skip
-    del answered["first_timestamp"]
-    assert [answered | {"last_seen": last_seen}] == collector.get("/api/v1/servers")
+    (listed,) = collector.get("/api/v1/servers")
+    assert [key for key in collector.get("/api/v1/servers/mediaserver") if key not in listed] == ["first_timestamp"]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +188,8 @@ def test_the_nodes_as_the_second_system_reads_them(collector: Running) -> None:
         "status": "online",
         "last_seen": "NOW",
         "last_seen_timestamp": "NOW",
+        "clock_skew_seconds": "LONG AGO",
+        "clock_ahead_seconds": None,
         "network_interfaces": ["lo", "eth0"],
         "network_tx_bytes_per_sec": 1234.5,
         "network_rx_bytes_per_sec": 9876.5,
@@ -198,13 +207,16 @@ def test_rates_alone_become_counters_of_an_interface_of_their_own(collector: Run
     post_text(collector, "/api/nodes", NODE)
     post_text(collector, "/api/nodes", NODE.replace("1769680800.12", "1769680810.12"))
     head = '"server_id":"pi-1","hostname":"pi-1","network_rx_bytes_per_sec":9876.5,"network_tx_bytes_per_sec":1234.5'
+    begun, packets = '"network_start":"2026-01-29T10:00:00.120Z"', '"network_rx_packets":0,"network_tx_packets":0'
     total = '"name":"total","kind":"integrated","is_up":true,"start":"2026-01-29T10:00:00.120Z"'
     rest = '"rx_packets":0,"tx_packets":0,"rx_errors":0,"tx_errors":0,"rx_dropped":0,"tx_dropped":0'
     extra = '"internal_ip":"192.0.2.5","interface_names":["lo","eth0"]'
     assert {
         "2026-01-29.jsonl": f'{{"timestamp":"2026-01-29T10:00:00.120Z",{head},'
+        f'{begun},"network_rx_bytes":0,"network_tx_bytes":0,{packets},'
         f'"network_interfaces":[{{{total},"rx_bytes":0,"tx_bytes":0,{rest}}}],{extra}}}\n'
         f'{{"timestamp":"2026-01-29T10:00:10.120Z",{head},'
+        f'{begun},"network_rx_bytes":98765,"network_tx_bytes":12345,{packets},'
         f'"network_interfaces":[{{{total},"rx_bytes":98765,"tx_bytes":12345,{rest}}}],{extra}}}\n'
     } == collector.stored("pi-1")
     data = collector.get("/api/v1/metrics/sparkline/pi-1/network?period=99y&interface=total")["data"]
@@ -248,3 +260,46 @@ def test_every_protocol_appears_in_both_views(collector: Running) -> None:
     assert [server["id"] for server in collector.get("/api/v1/servers")] == ["mediaserver", "pi-1", "web1"]
     rates = {node["name"]: node["network_rx_bytes_per_sec"] for node in collector.get("/api/nodes")}
     assert rates == {"mediaserver": None, "pi-1": 9876.5, "web1": None}
+
+
+def test_counters_that_fall_under_a_senders_own_start_leave_everything_readable(tmp_path: Path) -> None:
+    """Two interfaces, `start` stated for one of them, whose counter falls under it: a new run begins. Everybody is still
+    answered, the next sample is taken, and a restart finds all of it."""
+    entry = {"is_up": True, "tx_bytes": 1, "rx_packets": 1, "tx_packets": 1}
+    eth0 = {"name": "eth0", "start": "2026-11-21T12:00:00Z", **entry}
+    reports = [
+        {"timestamp": f"2026-11-21T12:00:{second}Z", "server_id": "web1", "network_interfaces": [
+            {**eth0, "rx_bytes": rx}, {"name": "eth1", "rx_bytes": 5, **entry}]}
+        for second, rx in (("10", 10**10), ("20", 59_980), ("30", 60_980))
+    ]  # fmt: skip
+    with Running(tmp_path / "store") as collector:
+        assert [200] * 3 == [collector.post("/api/v1/agents/heartbeat", report).status for report in reports]
+    with Running(tmp_path / "store") as collector:
+        paths = ("/api/nodes", "/api/stats", "/api/v1/servers", "/api/v1/servers/web1")
+        assert [200] * 4 == [collector.request("GET", path).status for path in paths]
+        (node,) = collector.get("/api/nodes")
+        assert 100.0 == node["network_rx_bytes_per_sec"]
+        edges = [T0, T0 + 40_000]
+        asked = {"interface": "eth0", "edges": edges}
+        bucket = collector.post("/api/v1/servers/web1/series", asked).json["buckets"][0]
+    assert 1000 == bucket[2]
+
+
+def test_what_is_ahead_of_this_machines_clock_is_set_aside_and_told(collector: Running) -> None:
+    """A sample of another year is acknowledged, once, and is in no answer; the node shows by how much its clock is ahead
+    and goes on with the next right sample, which loses no byte."""
+    at = now()
+    lines = [
+        line_of(replace(sample(0, interface(rx=rx)), timestamp=Moment(moment)))
+        for moment, rx in ((at - 20_000, 1000), (at + 300 * DAY, 2000), (at + 300 * DAY, 2000), (at - 10_000, 3000))
+    ]
+    receipts = [collector.samples(line) for line in lines[:3]]
+    assert [(1, 0), (1, 0), (0, 1)] == [(one["accepted"], one["duplicates"]) for one in receipts]
+    (node,) = collector.get("/api/nodes")
+    assert ("online", True) == (node["status"], abs(node["clock_ahead_seconds"] - 300 * 86_400) < 60)
+    assert format_timestamp(at - 20_000) == collector.get("/api/v1/servers/web1")["timestamp"]
+    collector.samples(lines[3])
+    (node,) = collector.get("/api/nodes")
+    assert (None, 200.0) == (node["clock_ahead_seconds"], node["network_rx_bytes_per_sec"])
+    aside = [text for name, text in collector.stored("web1").items() if name.endswith(".ahead.jsonl")]
+    assert [1] == [text.count("\n") for text in aside]

@@ -5,60 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
+from msgspec.structs import replace
 
-from netstat_cli.collector.live import Live, Thresholds, ago
-from netstat_cli.model import Sample
-from netstat_cli.repeats import Repeat
-from netstat_cli.times import DAY, HOUR, MINUTE, SECOND, now
-from netstat_cli.wire import encode
+from netstat_cli.collector.live import Live
+from netstat_cli.line.model import Moment, Sample
+from netstat_cli.status import Thresholds
+from netstat_cli.times import DAY, MINUTE, SECOND, now
 from tests.collector.conftest import Running
-from tests.given import T0, interface, sample
-
-
-@pytest.mark.parametrize(
-    ("silence", "status"),
-    [
-        (-5000, "online"),
-        (0, "online"),
-        (59_999, "online"),
-        (60_000, "warning"),
-        (119_999, "warning"),
-        (120_000, "offline"),
-        (DAY, "offline"),
-    ],
-)
-def test_status_follows_silence(silence: int, status: str) -> None:
-    """Under a minute of silence a node is online, from two on offline, between them it is a warning."""
-    assert status == Thresholds().status(silence)
-
-
-@pytest.mark.parametrize(
-    ("silence", "said"),
-    [
-        (-1, "0s ago"),
-        (999, "0s ago"),
-        (3 * SECOND, "3s ago"),
-        (59_999, "59s ago"),
-        (MINUTE, "1m ago"),
-        (HOUR - 1, "59m ago"),
-        (2 * HOUR, "2h ago"),
-        (DAY - 1, "23h ago"),
-        (400 * DAY, "400d ago"),
-    ],
-)
-def test_silence_in_words(silence: int, said: str) -> None:
-    """How long ago, in the largest whole unit, and never in the future."""
-    assert said == ago(silence)
+from tests.given import T0, completed, interface, line_of, sample
 
 
 def test_a_node_is_its_newest_sample_and_when_one_last_arrived() -> None:
     """A late sample is a sign of life, but not the newest; nodes are listed by name."""
-    latest: dict[str, Sample | Repeat] = {"web2": sample(0, server="web2")}
+    latest: dict[str, Sample] = {"web2": sample(0, server="web2")}
     live = Live(latest, T0)
     latest["web1"] = sample(10, server="web1")
-    live.saw(["web1"], T0 + 11_000)
-    live.saw(["web1"], T0 + 12_000)
+    live.saw([latest["web1"]], T0 + 11_000)
+    live.saw([sample(5, server="web1")], T0 + 12_000)
     assert [(node.sample.server_id, node.sample.timestamp, node.arrived) for node in live.nodes()] == [
         ("web1", T0 + 10_000, T0 + 12_000),
         ("web2", T0, T0),
@@ -70,6 +33,44 @@ def test_stored_samples_arrived_when_they_were_taken_but_never_later_than_now() 
     dead node online."""
     live = Live({"web1": sample(0, server="web1"), "fast": sample(9999, server="fast")}, T0 + 60_000)
     assert [(node.sample.server_id, node.arrived) for node in live.nodes()] == [("fast", T0 + 60_000), ("web1", T0)]
+
+
+def test_the_interval_is_learnt_from_arrivals_where_it_is_not_said() -> None:
+    """An agent of 60 s that takes 66 does not flap between online and warning."""
+    latest = {"web1": sample(0, interval=None)}
+    live = Live(latest, T0)
+    for number in range(1, 7):
+        live.saw([latest["web1"]], T0 + number * 66_000)
+    node = live.node("web1")
+    assert node is not None
+    at = node.arrived
+    assert (66.0, ["online", "warning", "offline"]) == (
+        node.interval_s,
+        [node.status(Thresholds(), at + silence * SECOND) for silence in (197, 198, 396)],
+    )
+
+
+def test_the_skew_of_a_clock_is_kept() -> None:
+    """By how much the newest sample was ahead of its arrival; a late one says nothing of it."""
+    latest = {"web1": sample(0)}
+    live = Live(latest, T0)
+    skews = []
+    for at, newest in ((3.0, 10), (10.5, 10), (11.0, 5)):
+        latest["web1"] = sample(10)
+        live.saw([sample(newest)], T0 + round(at * SECOND))
+        node = live.node("web1")
+        skews.append(node.skew_s if node is not None else None)
+    assert [7.0, -0.5, -0.5] == skews
+
+
+def test_a_node_whose_clock_is_far_ahead_is_there_and_its_sample_is_not_the_newest() -> None:
+    """It is told; a node that never sent anything else is there all the same."""
+    live = Live({"web1": sample(0)}, T0)
+    for server in ("web1", "new"):
+        live.saw_ahead(sample(86_400, server=server), DAY - 5 * SECOND, T0 + 5000)
+    assert [("new", T0 + DAY, DAY - 5000, T0 + 5000), ("web1", T0, DAY - 5000, T0 + 5000)] == [
+        (node.sample.server_id, node.sample.timestamp, node.ahead, node.arrived) for node in live.nodes()
+    ]
 
 
 def test_a_forgotten_node_was_there_once() -> None:
@@ -91,8 +92,8 @@ def test_a_restart_rebuilds_the_live_view_from_the_files(tmp_path: Path) -> None
     with Running(tmp_path / "store") as collector:
         for server, age in ages.items():
             taken = now() - age * SECOND
-            newest = sample(0, interface(rx=7000), server=server)._replace(timestamp=taken)
-            collector.samples(encode(newest), encode(newest._replace(timestamp=taken - 5000)))
+            newest = replace(sample(0, interface(rx=7000), server=server), timestamp=Moment(taken))
+            collector.samples(line_of(newest), line_of(replace(newest, timestamp=Moment(taken - 5000))))
         assert statuses(collector) == {"old": "online", "quiet": "online", "well": "online"}
     with Running(tmp_path / "store") as collector:
         assert statuses(collector) == {"old": "offline", "quiet": "warning", "well": "online"}
@@ -108,18 +109,20 @@ def test_a_restart_rebuilds_the_live_view_from_the_files(tmp_path: Path) -> None
 def test_status_is_about_arrival_and_not_the_senders_clock(tmp_path: Path) -> None:
     """A sender whose clock is years off is online while it speaks; both thresholds can be set."""
     with Running(tmp_path / "a") as collector:
-        collector.samples(encode(sample(-1e8, server="behind")), encode(sample(1e8, server="ahead")))
+        collector.samples(line_of(sample(-1e8, server="behind")), line_of(sample(1e9, server="ahead")))
         assert statuses(collector) == {"ahead": "online", "behind": "online"}
+        ahead, behind = collector.get("/api/nodes")
+        assert (None, True) == (behind["clock_ahead_seconds"], ahead["clock_ahead_seconds"] > 3e8)
     for thresholds, status in ((Thresholds(0, MINUTE), "warning"), (Thresholds(0, 0), "offline")):
         with Running(tmp_path / status, thresholds) as collector:
-            collector.samples(encode(sample(0)))
+            collector.samples(line_of(sample(0)))
             assert {"web1": status} == statuses(collector)
 
 
 def test_a_torn_last_line_is_cut_off_and_said(tmp_path: Path) -> None:
     """Half a line that a crash left behind is taken away with a word about it; the lines before it and the next
     sample are all there."""
-    lines = [encode(sample(i * 10, interface(rx=i * 1000, start=T0))) for i in range(3)]
+    lines = [line_of(one) for one in completed(sample(i * 10, interface(rx=i * 1000)) for i in range(3))]
     with Running(tmp_path / "store") as collector:
         collector.samples(*lines[:2])
     path = tmp_path / "store" / "web1" / "2026-11-21.jsonl"

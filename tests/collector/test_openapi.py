@@ -7,12 +7,12 @@ import re
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from netstat_cli.collector.openapi import DESCRIPTION
 from netstat_cli.collector.routes import ROUTES
-from netstat_cli.wire import encode
 from tests.collector.conftest import Running
-from tests.given import interface, sample
+from tests.given import interface, line_of, sample
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def assert_described(schema: dict[str, Any], value: Any, where: str) -> None:
 def test_every_key_of_an_answer_is_described(collector: Running, method: str, path: str, url: str) -> None:
     """What a page answers has no key that its description does not tell of."""
     report = sample(0, interface(rx=1000, master="br0", lower=("veth1",)))
-    collector.samples(encode(report), encode(report._replace(timestamp=report.timestamp + 10_000)))
+    collector.samples(line_of(report), line_of(replace(report, timestamp=report.timestamp + 10_000)))
     answer = collector.request(method.upper(), url)
     content = DESCRIPTION["paths"][path][method]["responses"][str(answer.status)]["content"]
     assert_described(content["application/json"]["schema"], answer.json, url)

@@ -2,16 +2,15 @@
 
 import pytest
 
-from netstat_cli.wire import encode
 from tests.collector.conftest import Running
-from tests.given import T0, interface, sample
+from tests.given import T0, interface, line_of, sample
 
 SERVER = "/api/v1/servers/web1"
 
 
 @pytest.fixture(autouse=True)
 def _stored(collector: Running) -> None:
-    collector.samples(*[encode(sample(at, interface(rx=at * 100))) for at in (0, 10, 20)])
+    collector.samples(*[line_of(sample(at, interface(rx=at * 100))) for at in (0, 10, 20)])
 
 
 def test_series_and_interfaces(collector: Running) -> None:

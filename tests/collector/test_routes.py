@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from netstat_cli.line.model import Moment
 from netstat_cli.times import now
-from netstat_cli.wire import encode
 from tests.collector.conftest import Running
 from tests.disks import FailingDisk
-from tests.given import interface, sample
+from tests.given import completed, interface, line_of, sample
 
 FIELDS = {"name": "eth0", "is_up": True, "rx_bytes": 1, "tx_bytes": 2, "rx_packets": 3, "tx_packets": 4}
 REPORT = {"timestamp": "2026-11-21T12:00:00Z", "server_id": "web1", "network_interfaces": [FIELDS]}
 HEARTBEAT = "/api/v1/agents/heartbeat"
-LINE = encode(sample(0, interface(rx=1000, start=sample(0).timestamp)))
-LATER = LINE.replace(b"12:00:00.000Z", b"12:00:10.000Z", 1)
+LINE, LATER = map(line_of, completed(sample(at, interface(rx=1000)) for at in (0, 10)))
 SPARKLINE = "/api/v1/metrics/sparkline/web1/network"
 
 
@@ -159,7 +159,9 @@ def test_a_line_in_another_spelling_is_rewritten_with_all_its_keys(collector: Ru
         '{"site": 9, "server_id": "web1", "timestamp": 1795262400.5, "network_interfaces": [' + entry + "]}"
     )
     assert collector.stored("web1") == {
-        "2026-11-21.jsonl": '{"timestamp":"2026-11-21T12:00:00.500Z","server_id":"web1","network_interfaces":['
+        "2026-11-21.jsonl": '{"timestamp":"2026-11-21T12:00:00.500Z","server_id":"web1",'
+        '"network_start":"2026-11-21T12:00:00.500Z","network_rx_bytes":1,"network_tx_bytes":2,"network_rx_packets":3,'
+        '"network_tx_packets":4,"network_interfaces":['
         '{"name":"e","is_up":true,"start":"2026-11-21T12:00:00.500Z","rx_bytes":1,"tx_bytes":2,"rx_packets":3,'
         '"tx_packets":4,"vendor":"x"}],"site":9}\n'
     }
@@ -171,7 +173,7 @@ def test_a_late_sample_and_a_duplicate(collector: Running) -> None:
     at = now()
     moments = [at - 30_000, at - 10_000, at - 20_000, at - 20_000]
     lines = [
-        encode(sample(0, interface(rx=rx))._replace(timestamp=moment))
+        line_of(replace(sample(0, interface(rx=rx)), timestamp=Moment(moment)))
         for moment, rx in zip(moments, (1000, 9000, 4000, 5555), strict=True)
     ]
     receipts = [collector.samples(line) for line in lines]
@@ -259,7 +261,8 @@ def test_about_thirty_points_unless_asked_otherwise(collector: Running, query: s
     """Of more samples than points an even choice is shown, the newest always among them, of fewer all."""
     at = now()
     lines = [
-        encode(sample(0, interface(rx=i * 1000))._replace(timestamp=at - 1_190_000 + i * 10_000)) for i in range(120)
+        line_of(replace(sample(0, interface(rx=i * 1000)), timestamp=Moment(at - 1_190_000 + i * 10_000)))
+        for i in range(120)
     ]
     assert collector.samples(*lines)["accepted"] == 120
     data = collector.get(f"{SPARKLINE}?period=20m&interface=eth0{query}")["data"]
@@ -311,7 +314,7 @@ def test_names_stay_escaped_in_every_answer(collector: Running) -> None:
     """Control characters in names from the wire are JSON escapes in what the collector answers."""
     collector.samples(json.dumps(with_("name", "\x1b[31m\u202e") | {"hostname": "\x1b]0;x\x07"}))
     for path in ("/api/nodes", "/api/v1/servers", f"{SPARKLINE}?interface=%1b[31m"):
-        text = collector.raw(f"GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+        text = collector.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         assert (text[9:15], b"\x1b" in text or b"\x07" in text or "\u202e".encode() in text) == (b"200 OK", False)
 
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import http.client
 import json
+import shutil
 import socket
 import threading
 from pathlib import Path
 
 import pytest
 
-from netstat_cli.collector.incoming import MAX_BODY, MAX_HEADERS, MAX_LINE
+from netstat_cli.collector.parser import MAX_BODY, MAX_HEAD, MAX_HEADERS, MAX_REQUEST_LINE
 from netstat_cli.collector.server import Address, Server
 from netstat_cli.errors import NetcliError
 from netstat_cli.store.appending import Disk
-from netstat_cli.wire import encode
 from tests.collector.conftest import Running
-from tests.given import interface, sample
+from tests.disks import FailingDisk
+from tests.given import interface, line_of, sample
 
-LINE = encode(sample(0, interface(rx=1000)))
+LINE = line_of(sample(0, interface(rx=1000)))
 PACKED = gzip.compress(LINE, mtime=0)
 TAKEN = {"accepted": 1, "duplicates": 0, "rejected": []}
 POST = b"POST /api/v1/samples HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -74,9 +76,10 @@ def test_requests_sent_at_once_are_answered_in_turn(collector: Running) -> None:
 def test_who_ends_a_connection(collector: Running, request_line: bytes, header: bytes, kept: bool) -> None:
     """HTTP/1.1 keeps it unless told otherwise, HTTP/1.0 ends it unless told otherwise."""
     last = ALIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    answers = collector.raw(request_line + b"\r\n" + header + b"\r\n" + last).split(b"HTTP/1.1 200 OK")[1:]
+    answers = collector.raw(request_line + b"\r\nHost: x\r\n" + header + b"\r\n" + last).split(b"HTTP/1.1 200 OK")[1:]
     assert (2 if kept else 1) == len(answers)
     assert kept is not (b"Connection: close" in answers[0])
+    assert (kept and b"1.0" in request_line) is (b"Connection: keep-alive\r\n" in answers[0])
 
 
 def test_head_is_get_without_the_body(collector: Running) -> None:
@@ -136,12 +139,16 @@ BOMB = gzip.compress(b"\n" * (MAX_BODY + 1))
         (b"GET /healthz HTTP/2.0\r\n\r\n", 400, "BAD_REQUEST"),
         (b"GET / healthz HTTP/1.1\r\n\r\n", 400, "BAD_REQUEST"),
         (b"GET //[ HTTP/1.1\r\n\r\n", 400, "BAD_REQUEST"),
-        (b"GET /" + b"x" * MAX_LINE + b" HTTP/1.1\r\n\r\n", 414, "URI_TOO_LONG"),
+        (b"GET /" + b"x" * MAX_REQUEST_LINE + b" HTTP/1.1\r\n\r\n", 414, "URI_TOO_LONG"),
         (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, "BAD_REQUEST"),
         (b"GET / HTTP/1.1\r\nName : x\r\n\r\n", 400, "BAD_REQUEST"),
         (b"GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", 400, "BAD_REQUEST"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "BAD_REQUEST"),
-        (b"GET / HTTP/1.1\r\nA: " + b"x" * MAX_LINE + b"\r\n\r\n", 431, "HEADERS_TOO_LARGE"),
+        (b"GET / HTTP/1.1\r\nA: " + b"x" * MAX_HEAD + b"\r\n\r\n", 431, "HEADERS_TOO_LARGE"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: %s\r\n" % (b"x" * 7000) * 5 + b"\r\n", 431, "HEADERS_TOO_LARGE"),
+        (b"GET //x/api/stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404, "NOT_FOUND"),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "BAD_REQUEST"),
+        (b"GET /healthz HTTP/1.1\nHost: x\n\n", 400, "BAD_REQUEST"),
         (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * (MAX_HEADERS + 1) + b"\r\n", 431, "HEADERS_TOO_LARGE"),
         (POST + b"\r\n", 411, "LENGTH_REQUIRED"),
         (POST + b"Content-Length: -1\r\n\r\n", 400, "BAD_REQUEST"),
@@ -212,6 +219,37 @@ def test_a_file_spoiled_behind_the_collectors_back(collector: Running, spoiled: 
     assert collector.request("GET", "/api/v1/metrics/sparkline/web1/network?period=99y").status in (500, 503)
 
 
+@pytest.mark.parametrize("trouble", ["full", "broken", "closed", "spoiled", "gone"])
+def test_no_error_tells_a_path_of_the_machine(tmp_path: Path, trouble: str) -> None:
+    """The client reads what it can do, the operator reads where it happened."""
+    disk = FailingDisk()
+    with Running(tmp_path / "store", disk=disk) as collector:
+        collector.samples(LINE)
+        later = line_of(sample(10, interface(rx=2000)))
+        if trouble in ("full", "broken"):
+            disk.fault = errno.ENOSPC if trouble == "full" else errno.EIO
+        elif trouble == "closed":
+            collector.writer.close()
+            collector.writer.close = lambda: None  # type: ignore[method-assign]
+        elif trouble == "spoiled":
+            (collector.data / "web1" / "2026-11-21.jsonl").write_text("spoiled\n")
+        else:
+            shutil.rmtree(collector.data / "web1")
+            (collector.data / "web1").write_text("a file")
+        answers = [
+            collector.request("POST", "/api/v1/samples", later),
+            collector.request("POST", "/api/v1/agents/heartbeat", later),
+            collector.request("POST", "/api/v1/samples", later + line_of(sample(20, server="web2"))),
+            collector.request("GET", "/api/v1/servers/web1"),
+            collector.request("GET", "/api/v1/metrics/sparkline/web1/network?period=99y"),
+            collector.request("GET", "/api/v1/servers/web1/interfaces?since=0&until=9999999999999"),
+            collector.post("/api/v1/servers/web1/series", {"edges": [0, 9999999999999]}),
+        ]
+        texts = [json.dumps([answer.json, *answer.headers.items()]) for answer in answers]
+        assert [] == [text for text in texts if str(tmp_path) in text or "jsonl" in text or "/store" in text]
+        assert any(answer.status >= 500 for answer in answers)
+
+
 def test_a_closed_store_answers_503(collector: Running) -> None:
     """While the collector closes, samples are refused with a time to come back."""
     collector.writer.close()
@@ -223,7 +261,7 @@ def test_a_closed_store_answers_503(collector: Running) -> None:
 def test_a_port_in_use(collector: Running) -> None:
     """A second server on a port says so and how to choose another."""
     with pytest.raises(NetcliError) as caught:
-        Server(Address("127.0.0.1", collector.port), collector.server.answers.collector, collector.warnings.append)
+        Server(Address("127.0.0.1", collector.port), collector.server.answers.collector)
     assert f"cannot listen on 127.0.0.1:{collector.port}: Address already in use" == caught.value.message
     assert caught.value.hint == "another program listens there; choose another with --listen HOST:PORT"
 
