@@ -47,7 +47,7 @@ def files_reader(files: Iterable[IO[bytes]], server: str | None) -> HistoryReade
             elif server is None or sample.server_id == server:
                 by_server.setdefault(sample.server_id, []).append(sample)
     if ahead:
-        warn(f"left out {ahead} samples that are ahead of this machine's clock")
+        warn(f"samples left out because they are ahead of this machine's clock: {ahead}")
     if not by_server:
         raise NothingStored("no samples" + (f" of {server!r}" if server else "") + " in what was given")
     histories = {name: history_of(name, by_server[name]) for name in sorted(by_server)}

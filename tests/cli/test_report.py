@@ -73,7 +73,7 @@ def test_a_clock_that_ran_far_ahead(run: Run, by: str) -> None:
     ahead = replace(sample(0, interface(rx=9000)), timestamp=Moment(LAST_MOMENT))
     taken = [sample(begin, interface(rx=1000)), sample(begin + 60, interface(rx=8000)), ahead]
     code, shown, said = run("report", "--tz", "Asia/Tokyo", "--by", by, "--json", "-", stdin=text_of(taken))
-    told = "netcli: left out 1 samples that are ahead of this machine's clock\n"
+    told = "netcli: samples left out because they are ahead of this machine's clock: 1\n"
     assert (0, told, 7000) == (code, said, sum(period["rx_bytes"] for period in json.loads(shown)[0]["periods"]))
     alone = run("report", "--tz", "Asia/Tokyo", "--by", by, "-", stdin=text_of([ahead]))
     assert (1, "", f"{told}netcli: no samples in what was given\n") == alone

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
 
 from netstat_cli.line.model import Interface, Moment, Sample
 from netstat_cli.times import SECOND
 from netstat_cli.traffic.tracker import MAX_AWAY, RunTracker
 from tests.given import T0, completed, interface, sample
+from tests.histories import histories
 
 
 def complete(cur: Sample, prev: Sample | None, elapsed_s: float | None = None) -> Sample:
@@ -234,3 +236,13 @@ def test_integrated_counters_that_are_full_begin_anew() -> None:
 def test_a_sample_that_says_nothing_of_interfaces_is_left_alone() -> None:
     """There is nothing to complete where a sender did not speak of interfaces."""
     assert NONE_TOLD == complete(NONE_TOLD, sample(-10, interface()))
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(histories())
+def test_a_sample_of_which_every_run_goes_on_is_completed_the_same_quickly(samples: list[Sample]) -> None:
+    """The short way that nearly all samples go stamps what the long way does."""
+    quick, thorough = RunTracker(), RunTracker()
+    for one in samples:
+        thorough._identities = None
+        assert thorough.complete(one) == quick.complete(one)
