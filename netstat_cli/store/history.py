@@ -41,7 +41,8 @@ class History:
         self.cuts = cuts
         self._openers = segments
         self._horizon = horizon
-        self._days = [day for day in sorted(segments) if day <= LAST_DAY and day_start(day) <= horizon]
+        last_day = day_of(horizon) if horizon <= LAST_MOMENT else LAST_DAY
+        self._days = [day for day in sorted(segments) if day <= last_day]
         self._open: dict[str, Segment] = {}
 
     def __enter__(self) -> History:

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from netstat_cli.errors import NothingStored, StoreError
 from netstat_cli.line.wire import is_server_id, to_line
+from netstat_cli.times import day_start
 
 FORMAT = 1
 FOLDER_MODE = 0o700
@@ -31,7 +32,6 @@ RESERVED = frozenset({"lock", "store.json"})
 """Names in a store that no server can have."""
 
 _FIELDS = {PLAIN: "plain", LATE: "late", CLOSED: "closed"}
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class DayFiles(NamedTuple):
@@ -66,7 +66,8 @@ def servers(data: str) -> list[str]:
 def days(data: str, server_id: str) -> list[DayFiles]:
     """The days of a server, in order; empty if it has none."""
     try:
-        names = os.listdir(f"{data}/{server_id}")
+        with os.scandir(f"{data}/{server_id}") as entries:
+            names = [entry.name for entry in entries if entry.is_file()]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -74,7 +75,7 @@ def days(data: str, server_id: str) -> list[DayFiles]:
     found: dict[str, dict[str, str]] = {}
     for name in names:
         day, ending = name[:10], name[10:]
-        if ending in _FIELDS and _DAY.fullmatch(day):
+        if ending in _FIELDS and is_day(day):
             found.setdefault(day, {})[_FIELDS[ending]] = f"{data}/{server_id}/{name}"
     return [DayFiles(day, **found[day]) for day in sorted(found)]
 
@@ -88,6 +89,16 @@ def newest_ahead(data: str, server_id: str) -> int | None:
             return to_line(file.read().split(b"\n")[-2]).timestamp
     except (OSError, IndexError, ValueError):
         return None
+
+
+@lru_cache(maxsize=4096)
+def is_day(text: str) -> bool:
+    """Tell if a text names a day that there is: 2026-11-21, and not 2026-02-30."""
+    try:
+        day_start(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_format(data: str) -> None:

@@ -112,6 +112,8 @@ class Writer:
         self._known: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
         self._places: dict[str, _Place] = {}
         self._clock = clock
+        self._now = 0
+        """When the group that is being placed was begun."""
         self._trackers: dict[str, RunTracker] = {}
         self._older: dict[str, RunTracker] = {}
         self.latest: dict[str, Sample] = {}
@@ -210,6 +212,7 @@ class Writer:
     def _plan(self, tickets: list[Ticket]) -> dict[str, _Batch]:
         """Which lines go into which file. Samples are taken in time order: senders overtake each other on their way."""
         batches: dict[str, _Batch] = {}
+        self._now = self._clock()
         waiting = [(sample.timestamp, ticket, i) for ticket in tickets for i, sample in enumerate(ticket.samples)]
         for _, ticket, i in sorted(waiting, key=itemgetter(0)):
             try:
@@ -282,7 +285,7 @@ class Writer:
         if server_id in RESERVED:
             message = "is a name that the store uses itself"
             raise InvalidSample([Problem(("server_id",), message, "value_error.server_id")])
-        if (ahead := moment - self._clock()) > MAX_AHEAD:
+        if (ahead := moment - self._now) > MAX_AHEAD:
             return self._set_aside(sample, ahead, ticket, batches)
         begin, day, path, late = self._places.get(server_id) or NOWHERE
         if not begin <= moment < begin + DAY:
@@ -337,7 +340,10 @@ class Writer:
         server_id = sample.server_id
         latest = self.latest.get(server_id)
         if latest is None or latest.timestamp < sample.timestamp:
-            return self._trackers.setdefault(server_id, RunTracker()).complete(sample)
+            tracker = self._trackers.get(server_id)
+            if tracker is None:
+                tracker = self._trackers[server_id] = RunTracker()
+            return tracker.complete(sample)
         if path.endswith(LATE):
             is_made = any(interface.kind == RATE_DERIVED for interface in sample.interfaces)
             return RunTracker(self._stored_before(sample) if is_made else None).complete(sample)

@@ -2,9 +2,9 @@
 
 A **run** of an interface is a stretch of consecutive samples of a server, of one boot, in which it was present under
 one name as one device and counted on; its `start` is the moment of its first sample. The **node** has runs too:
-consecutive samples of one boot with the same interfaces in the same roles, of which all that count counted on, or wrapped;
-`network_start` names them, and `network_rx_bytes` and its like count over them what the uplinks carried, begun with the
-sum of their counters.
+consecutive samples of one boot with the same interfaces in the same roles, of which all that count counted on, or
+wrapped; `network_start` names them, and `network_rx_bytes` and its like count over them what the uplinks carried, begun
+with the sum of their counters.
 
 Runs decide nothing: what went through is defined without them (scan.py). They make a long history quick to search,
 because any two samples of a run can be subtracted, whatever lies between. So a run may begin too often, but must never

@@ -71,8 +71,8 @@ def test_one_sample_is_one_line(run: Run, capture: Path) -> None:
 
 
 def test_rows_that_no_line_can_hold_are_left_out(run: Run, capture: Path, data: Path) -> None:
-    """A counter below zero or of 65 bits, and a name that is there twice, cost that row, are told, and what is stored is
-    sound; a column more than sixteen costs nothing."""
+    """A counter below zero or of 65 bits, and a name that is there twice, cost that row and are told; what is stored is
+    sound. A column more than sixteen costs nothing."""
     broken = [("eth1", "-1"), ("eth2", str(1 << 64)), ("eth0", "7"), ("eth3", "8")]
     rows = "".join(f"{name}: {value} 1 0 0 0 0 0 0 2 2 0 0 0 0 0 0 99\n" for name, value in broken)
     (capture / "proc" / "net" / "dev").write_text(HEAD + ROWS + rows)

@@ -263,8 +263,8 @@ def test_every_protocol_appears_in_both_views(collector: Running) -> None:
 
 
 def test_counters_that_fall_under_a_senders_own_start_leave_everything_readable(tmp_path: Path) -> None:
-    """Two interfaces, `start` stated for one of them, whose counter falls under it: a new run begins. Everybody is still
-    answered, the next sample is taken, and a restart finds all of it."""
+    """Two interfaces, `start` stated for one of them, whose counter falls under it: a new run begins. Everybody is
+    still answered, the next sample is taken, and a restart finds all of it."""
     entry = {"is_up": True, "tx_bytes": 1, "rx_packets": 1, "tx_packets": 1}
     eth0 = {"name": "eth0", "start": "2026-11-21T12:00:00Z", **entry}
     reports = [
@@ -286,8 +286,8 @@ def test_counters_that_fall_under_a_senders_own_start_leave_everything_readable(
 
 
 def test_what_is_ahead_of_this_machines_clock_is_set_aside_and_told(collector: Running) -> None:
-    """A sample of another year is acknowledged, once, and is in no answer; the node shows by how much its clock is ahead
-    and goes on with the next right sample, which loses no byte."""
+    """A sample of another year is acknowledged, once, and is in no answer; the node shows by how much its clock is
+    ahead and goes on with the next right sample, which loses no byte."""
     at = now()
     lines = [
         line_of(replace(sample(0, interface(rx=rx)), timestamp=Moment(moment)))

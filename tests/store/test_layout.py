@@ -32,6 +32,7 @@ def test_days_are_listed_in_order_with_their_files(tmp_path: Path) -> None:
         "2026-11-23.jsonl.17.tmp",
         "notes.txt",
         "2026-11-21.jsonl~",
+        "2026-02-30.jsonl",
     ):
         (tmp_path / "web1" / name).touch()
     at = f"{data}/web1/"
