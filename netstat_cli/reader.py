@@ -51,10 +51,12 @@ class HistoryReader:
     """Reads histories."""
 
     def __init__(
-        self, histories: Mapping[str, Callable[[], History]], ahead: Callable[[str], int | None] = lambda _: None
+        self,
+        histories: Mapping[str, Callable[[], History]],
+        ahead: Callable[[str, int], int | None] = lambda _, __: None,
     ) -> None:
         """`histories` opens each server's, by its id; `ahead` tells the moment of the last sample of a server that was
-        set aside because it was far ahead."""
+        set aside because it was far ahead, if one was after a moment."""
         self._histories = histories
         self._ahead = ahead
 
@@ -75,9 +77,8 @@ class HistoryReader:
                 sample = decode(last.text)
                 interval_s = sample.interval if sample.interval is not None else _learnt_interval(history, sample)
             silence = max(0, at - sample.timestamp)
-            ahead = self._ahead(server_id) or 0
-            far = ahead - at if ahead > at and ahead > sample.timestamp else 0
-            found.append(Newest(sample, Thresholds().status(silence, interval_s), silence, far))
+            ahead = self._ahead(server_id, sample.timestamp) or at
+            found.append(Newest(sample, Thresholds().status(silence, interval_s), silence, max(0, ahead - at)))
         return found
 
     def first(self, server_id: str) -> int | None:

@@ -1,11 +1,12 @@
 """One way to read for everything that shows something."""
 
+import os
 from pathlib import Path
 
 from netstat_cli.reader import store_reader
-from netstat_cli.times import DAY
+from netstat_cli.times import DAY, SECOND, now
 from tests.cli.conftest import store
-from tests.given import T0, interface, sample
+from tests.given import T0, interface, sample, writing
 
 
 def test_a_store_is_read(tmp_path: Path) -> None:
@@ -19,3 +20,18 @@ def test_a_store_is_read(tmp_path: Path) -> None:
     cases = [(), ("e*",), ("eth0", "eth0"), ("wlan0",), ("eth9",)]
     found = [reader.interfaces("web1", patterns, T0 + 15_000, T0 + 20_000) for patterns in cases]
     assert [["eth0"], ["eth0"], ["eth0"], ["wlan0"], []] == found
+
+
+def test_a_clock_that_is_far_ahead_is_told_until_it_is_right(tmp_path: Path) -> None:
+    """By how much, from the files too; a right sample that came later ends it."""
+    at = now()
+    begin, ahead = (at - T0) / SECOND - 100, (at - T0) / SECOND + 3 * 86_400
+    told = []
+    with writing(tmp_path, clock=lambda: at) as writer:
+        for second in (begin, ahead):
+            writer.append([sample(second, interface())])
+            told.append([newest.ahead for newest in store_reader(str(tmp_path), at).newest(at)])
+    assert [[0], [3 * DAY]] == told
+    for path in (tmp_path / "web1").glob("*.ahead.jsonl"):
+        os.utime(path, (at / SECOND - 200, at / SECOND - 200))
+    assert [0] == [newest.ahead for newest in store_reader(str(tmp_path), at).newest(at)]

@@ -80,12 +80,15 @@ def days(data: str, server_id: str) -> list[DayFiles]:
     return [DayFiles(day, **found[day]) for day in sorted(found)]
 
 
-def newest_ahead(data: str, server_id: str) -> int | None:
-    """The moment of the last sample of a server that was set aside because it was far ahead; None if there is none."""
+def newest_ahead(data: str, server_id: str, after: int) -> int | None:
+    """The moment of the last sample of a server that was set aside because it was far ahead; None if none came after a
+    moment, so that its clock is right again."""
     folder = f"{data}/{server_id}"
     try:
         files = sorted(name for name in os.listdir(folder) if name.endswith(AHEAD))
         with open(f"{folder}/{files[-1]}", "rb") as file:
+            if os.fstat(file.fileno()).st_mtime_ns // 1_000_000 <= after:
+                return None
             return to_line(file.read().split(b"\n")[-2]).timestamp
     except (OSError, IndexError, ValueError):
         return None

@@ -120,15 +120,16 @@ class RunTracker:
         steps = [*map(sub, flat, self._flat)]
         if steps and (min(steps) < 0 or max(steps) > most_bytes(elapsed_s)):
             return None
-        counted = [steps[4 * place : 4 * place + 4] for place in self._counted]
-        received, sent, packets_in, packets_out = map(sum, zip(*counted, strict=True)) if counted else (0, 0, 0, 0)
+        if 4 * len(self._counted) < len(steps):
+            steps = [step for place in self._counted for step in steps[4 * place : 4 * place + 4]]
+        received, sent = sum(steps[0::4]), sum(steps[1::4])
         changes: dict[str, Any] = {}
         if cur.network_rx_bytes_per_sec is None and cur.network_tx_bytes_per_sec is None and elapsed_s > 0:
             changes["network_rx_bytes_per_sec"] = round(received / elapsed_s, 1)
             changes["network_tx_bytes_per_sec"] = round(sent / elapsed_s, 1)
         before = node_counters(prev)
         if cur.network_start is None or min(node_counters(cur).minus(before)) < 0:
-            total = before.plus(Traffic(received, sent, packets_in, packets_out))
+            total = before.plus(Traffic(received, sent, sum(steps[2::4]), sum(steps[3::4])))
             if prev.network_start is None or max(total) >= COUNTER_LIMIT:
                 return None
             changes |= _node_fields(prev.network_start, total)
