@@ -21,16 +21,20 @@ ROOM = [
     "test_times.py",
     "test_report.py",
     "test_importing.py",
-    "test_sampler.py",
-    "test_series.py",
+    "test_reader.py",
+    "test_status.py",
+    "sources/test_sampler.py",
+    "traffic/test_series.py",
     "store/test_check.py",
+    "store/test_older_store.py",
+    "collector/test_agents.py",
     "collector/test_live.py",
     "cli/test_report.py",
     "cli/test_store.py",
     "cli/test_spark.py",
     "cli/test_nodes.py",
 ]
-COSTLY = ["search_finds", "add_up", "drawn[", "wrong_usage", "terminal", "bad_values", "no_such", "looked_for", "raw"]
+COSTLY = ["search_finds", "searched_too", "add_up", "drawn[", "wrong_usage", "terminal", "bad_values", "no_such", "looked_for", "raw"]
 COSTLY += ["several", "packed", "numbers_behind", "the_text", "collector[nodes", "collector[spark", "another_format"]
 """Tests, by parts of their names, that take long and do not ask for the time."""
 

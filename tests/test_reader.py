@@ -22,6 +22,12 @@ def test_a_store_is_read(tmp_path: Path) -> None:
     assert [["eth0"], ["eth0"], ["eth0"], ["wlan0"], []] == found
 
 
+def touch(data: Path, at: int) -> None:
+    """Sets when samples were set aside last, which files tell."""
+    for path in (data / "web1").glob("*.ahead.jsonl"):
+        os.utime(path, (at / SECOND, at / SECOND))
+
+
 def test_a_clock_that_is_far_ahead_is_told_until_it_is_right(tmp_path: Path) -> None:
     """By how much, from the files too; a right sample that came later ends it."""
     at = now()
@@ -30,8 +36,8 @@ def test_a_clock_that_is_far_ahead_is_told_until_it_is_right(tmp_path: Path) -> 
     with writing(tmp_path, clock=lambda: at) as writer:
         for second in (begin, ahead):
             writer.append([sample(second, interface())])
+            touch(tmp_path, at)
             told.append([newest.ahead for newest in store_reader(str(tmp_path), at).newest(at)])
     assert [[0], [3 * DAY]] == told
-    for path in (tmp_path / "web1").glob("*.ahead.jsonl"):
-        os.utime(path, (at / SECOND - 200, at / SECOND - 200))
+    touch(tmp_path, at - 200_000)
     assert [0] == [newest.ahead for newest in store_reader(str(tmp_path), at).newest(at)]
