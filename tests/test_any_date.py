@@ -34,7 +34,18 @@ ROOM = [
     "cli/test_spark.py",
     "cli/test_nodes.py",
 ]
-COSTLY = ["search_finds", "searched_too", "add_up", "drawn[", "wrong_usage", "terminal", "bad_values", "no_such", "looked_for", "raw"]
+COSTLY = [
+    "search_finds",
+    "searched_too",
+    "add_up",
+    "drawn[",
+    "wrong_usage",
+    "terminal",
+    "bad_values",
+    "no_such",
+    "looked_for",
+    "raw",
+]
 COSTLY += ["several", "packed", "numbers_behind", "the_text", "collector[nodes", "collector[spark", "another_format"]
 """Tests, by parts of their names, that take long and do not ask for the time."""
 

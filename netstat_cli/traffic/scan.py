@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from netstat_cli.line.model import Head, Sample
 from netstat_cli.line.topology import uplinks
+from netstat_cli.times import SECOND
 from netstat_cli.traffic.increase import (
     NO_TRAFFIC,
     Base,
@@ -29,6 +30,7 @@ from netstat_cli.traffic.increase import (
     device_key,
     increase_of,
     max_gap,
+    most_bytes,
     next_base,
 )
 
@@ -41,33 +43,70 @@ class Brought(NamedTuple):
     node: Increase
 
 
+class _Last:
+    """The last sight of a device under a name: what the next one is compared with."""
+
+    __slots__ = ("base", "key")
+
+    def __init__(self, base: Base, key: tuple[str, int | str] | None) -> None:
+        self.base = base
+        self.key = key
+
+
 class TrafficScan:
     """Shown every sample of one server in time order, tells what each brought. Samples must not go back in time."""
 
     def __init__(self) -> None:
-        self._by_device: dict[tuple[str, int | str], Base] = {}
-        self._by_name: dict[str, Base] = {}
+        self._by_device: dict[tuple[str, int | str], _Last] = {}
+        self._by_name: dict[str, _Last] = {}
         self._before: Sample | None = None
 
     def enter(self, sample: Sample) -> Brought:
         """Take the next sample."""
-        steps = {}
-        bases = []
-        before = self._before.timestamp if self._before is not None else None
-        gap = max_gap(sample.interval)
+        prev, steps, changed = self._before, {}, []
+        before = prev.timestamp if prev is not None else -1
+        most = most_bytes((sample.timestamp - before) / SECOND)
         for interface in sample.interfaces:
-            cur = Observation(sample.timestamp, sample.boot_id, interface)
-            key = device_key(cur)
-            named, device = self._by_name.get(interface.name), self._by_device.get(key) if key else None
-            base = base_for(cur, named, device)
-            step = steps[interface.name] = increase_of(cur, base, named, before, gap)
-            bases.append((interface.name, key, next_base(base, cur, step)))
-        for name, key, base in bases:
-            self._by_name[name] = base
-            if key is not None:
-                self._by_device[key] = base
-        prev, self._before = self._before, sample
+            name, cur = interface.name, Observation(sample.timestamp, sample.boot_id, interface)
+            last = self._by_name.get(name)
+            if last is not None and (traffic := _quickly(last.base, cur, before, most)) is not None:
+                steps[name] = Increase(before, sample.timestamp, traffic)
+                last.base = Base(cur)
+            else:
+                steps[name], base = self._step(cur, last, max_gap(sample.interval))
+                changed.append((name, base))
+        for name, base in changed:
+            last = self._by_name[name] = _Last(base, device_key(base.last))
+            if last.key is not None:
+                self._by_device[last.key] = last
+        self._before = sample
         return Brought(steps, node_increase(prev, sample, steps))
+
+    def _step(self, cur: Observation, last: _Last | None, gap: int) -> tuple[Increase, Base]:
+        """What an interface brought, and what its next sample is compared with."""
+        key = device_key(cur)
+        device = self._by_device.get(key) if key is not None else None
+        named_base, device_base = (one.base if one is not None else None for one in (last, device))
+        base = base_for(cur, named_base, device_base)
+        before = self._before.timestamp if self._before is not None else None
+        step = increase_of(cur, base, named_base, before, gap)
+        return step, next_base(base, cur, step)
+
+
+def _quickly(base: Base, cur: Observation, before: int, most: int) -> Traffic | None:
+    """What an interface brought that was in the sample before and counts on, as nearly all do; None where the table has
+    to be asked. `most` is what a link can have carried since."""
+    prev = base.last
+    mine, its = prev.interface, cur.interface
+    if prev.timestamp != before or prev.boot_id != cur.boot_id or base.before_leap is not None:
+        return None
+    if mine.ifindex != its.ifindex or mine.kind != its.kind:
+        return None
+    a, b = its.rx_bytes - mine.rx_bytes, its.tx_bytes - mine.tx_bytes
+    m, n = its.rx_packets - mine.rx_packets, its.tx_packets - mine.tx_packets
+    if a < 0 or b < 0 or m < 0 or n < 0 or a > most or b > most or m > most or n > most:
+        return None
+    return Traffic(a, b, m, n)
 
 
 def node_increase(prev: Head | None, sample: Sample, steps: Mapping[str, Increase]) -> Increase:

@@ -10,7 +10,7 @@ import sys
 
 from tests.benchmarks.table import show
 
-PARTS = ("main_job", "load_job", "long_history")
+PARTS = ("lines", "main_job", "load_job", "long_history")
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or PARTS
