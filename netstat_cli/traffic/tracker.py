@@ -55,6 +55,12 @@ _FOUR = attrgetter(*Traffic._fields)
 _START = attrgetter("start")
 
 
+@lru_cache(maxsize=4096)
+def _shared(identities: tuple[object, ...]) -> tuple[object, ...]:
+    """The same object for all servers with such interfaces, so that comparing with it is quick."""
+    return identities
+
+
 def _flat(listed: tuple[Interface, ...]) -> array[int]:
     return array("Q", chain.from_iterable(map(_FOUR, listed)))
 
@@ -68,7 +74,7 @@ class RunTracker:
         self.last = last
         """The sample that was completed last."""
         self._away: dict[tuple[str, int | str] | str, Observation] | None = None
-        self._identities: list[object] | None = None
+        self._identities: tuple[object, ...] | None = None
         """What tells the last sample's interfaces apart, in its order; None where the next one goes the long way."""
         self._flat = array("Q")
         """Their counters, one after the other."""
@@ -104,7 +110,7 @@ class RunTracker:
             self._remember(prev, done)
         self.last = done
         made = any(interface.kind == RATE_DERIVED for interface in listed)
-        self._identities = None if made or done.network_start is None else [*map(_IDENTITY, listed)]
+        self._identities = None if made or done.network_start is None else _shared(tuple(map(_IDENTITY, listed)))
         self._flat, self._starts, self._counted = _flat(listed), [*map(_START, listed)], counted
         return done
 
@@ -114,7 +120,7 @@ class RunTracker:
         its = cur.interfaces
         if prev.boot_id != cur.boot_id or cur.network_start not in (None, prev.network_start):
             return None
-        if self._identities is None or [*map(_IDENTITY, its)] != self._identities:
+        if self._identities is None or tuple(map(_IDENTITY, its)) != self._identities:
             return None
         flat = _flat(its)
         steps = [*map(sub, flat, self._flat)]
