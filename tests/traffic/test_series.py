@@ -72,7 +72,7 @@ def test_the_search_finds_what_a_scan_finds(samples: list[Sample], data: Any) ->
         check(history, draw_edges(data, samples))
 
 
-@settings(SLOW, max_examples=30)
+@settings(SLOW, max_examples=20)
 @given(histories(days=True), st.data())
 def test_the_search_finds_the_same_in_a_store(samples: list[Sample], data: Any) -> None:
     """Over many days and out of order, in calls of any size, before late lines are merged and after, a store's history
@@ -97,7 +97,7 @@ def test_the_search_finds_the_same_in_a_store(samples: list[Sample], data: Any) 
                 assert {one.timestamp for one in stored(history)} <= {one.timestamp for one in before}
 
 
-@settings(SLOW, max_examples=60)
+@settings(SLOW, max_examples=30)
 @given(histories() | histories(days=True), st.data())
 def test_lines_without_counters_of_the_node_are_searched_too(samples: list[Sample], data: Any) -> None:
     """1.0.0 wrote none; what the uplinks brought is added up, a day at a time where nothing changed in it."""
@@ -110,7 +110,7 @@ def test_lines_without_counters_of_the_node_are_searched_too(samples: list[Sampl
         assert scan(stored(history), None, edges) == series(history, None, edges).buckets
 
 
-@settings(SLOW, max_examples=100)
+@settings(SLOW, max_examples=50)
 @given(histories(), st.data())
 def test_buckets_add_up(samples: list[Sample], data: Any) -> None:
     """However the time is cut, the buckets add up to everything that went through."""
@@ -121,7 +121,7 @@ def test_buckets_add_up(samples: list[Sample], data: Any) -> None:
         assert [total(kept, name) for name in WHO] == [series(history, name, edges).total for name in WHO]
 
 
-@settings(SLOW, max_examples=50)
+@settings(SLOW, max_examples=20)
 @given(histories(), st.data())
 def test_a_series_survives_the_wire(samples: list[Sample], data: Any) -> None:
     """Whoever reads over HTTP has every value that a reader of the files has."""

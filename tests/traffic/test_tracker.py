@@ -238,7 +238,7 @@ def test_a_sample_that_says_nothing_of_interfaces_is_left_alone() -> None:
     assert NONE_TOLD == complete(NONE_TOLD, sample(-10, interface()))
 
 
-@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
 @given(histories())
 def test_a_sample_of_which_every_run_goes_on_is_completed_the_same_quickly(samples: list[Sample]) -> None:
     """The short way that nearly all samples go stamps what the long way does."""
