@@ -84,17 +84,6 @@ def test_a_proxy_that_is_away_is_named(run: Run, tmp_path: Path) -> None:
     )
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two certificates for 127.0.0.1, each its own authority: server.pem and other.pem, with their keys."""
-    folder = tmp_path_factory.mktemp("certificates")
-    for name in ("server", "other"):
-        new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj"
-        more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{name}.key", "-out", f"{name}.pem"]
-        subprocess.run([*new.split(), f"/CN={name}", *more], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
 @pytest.fixture
 def tls_peer(certificates: Path) -> Iterator[Peer]:
     """A peer that speaks TLS with server.pem."""

@@ -6,7 +6,6 @@ import http.client
 import json
 import logging
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -122,14 +121,3 @@ def collector(tmp_path: Path) -> Iterator[Running]:
     """A collector with an empty store."""
     with Running(tmp_path / "store") as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Self-signed certificates: server.pem for 127.0.0.1 and client.pem, each with its key."""
-    folder = tmp_path_factory.mktemp("certificates")
-    for name in ("server", "client"):
-        new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj"
-        files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{name}.key", "-out", f"{name}.pem"]
-        subprocess.run([*new.split(), f"/CN={name}", *files], cwd=folder, check=True, capture_output=True)
-    return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -259,17 +258,6 @@ def test_a_query_is_sent_and_not_told() -> None:
 def test_who_is_asked_without_a_proxy(url: str, expected: bool) -> None:
     """Every way to write an address that means something to this machine alone, and no other."""
     assert expected == is_direct(url)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two certificates for 127.0.0.1, each its own authority: server.pem and other.pem, with their keys."""
-    folder = tmp_path_factory.mktemp("certificates")
-    for name in ("server", "other"):
-        new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj"
-        more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{name}.key", "-out", f"{name}.pem"]
-        subprocess.run([*new.split(), f"/CN={name}", *more], cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture
